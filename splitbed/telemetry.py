@@ -30,6 +30,11 @@ MOST_CODECS = 64
 STAGE_SECONDS = Histogram(
     "splitbed_stage_seconds", "What stages of frames took.", ["stage"], buckets=BUCKETS
 )
+STAGE_CPU_SECONDS = Counter(
+    "splitbed_stage_cpu_seconds",
+    "CPU time of this process in stages of frames that came one at a time, and as rest.",
+    ["stage"],
+)
 REQUEST_SECONDS = Histogram(
     "splitbed_request_seconds", "What requests of clients took, until answered.", buckets=BUCKETS
 )
@@ -63,6 +68,7 @@ _codecs = {"raw"}
 
 for _stage in STAGES:
     STAGE_SECONDS.labels(stage=_stage)
+    STAGE_CPU_SECONDS.labels(stage=_stage)
 for _direction in DIRECTIONS:
     BYTES.labels(direction=_direction, codec="raw")
 for _kind in ("UsageError", "MachineError", "LinkError", "RunError", "NodeError", "refused"):
@@ -74,6 +80,8 @@ def tell_stages(timeline: Timeline) -> None:
     for stage in timeline.stages:
         # with two clocks a short way may seem to end before it began
         STAGE_SECONDS.labels(stage=stage.name).observe(max(stage.ms, 0.0) / 1e3)
+    for name, ns in (timeline.spent or {}).items():
+        STAGE_CPU_SECONDS.labels(stage=name).inc(max(ns, 0) / 1e9)
 
 
 def tell_bytes(direction: str, codec: str, nbytes: int) -> None:

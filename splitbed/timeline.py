@@ -16,6 +16,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from splitbed.meters.cpu import LEDGER
+
 STAGES = ("preprocess", "part1", "encode", "uplink", "decode", "part2", "result", "downlink")
 PREPROCESS, *_COUNTED = STAGES
 END_TO_END = tuple(_COUNTED)
@@ -67,6 +69,8 @@ class Timeline:
     stages: list[Stage] = field(default_factory=list)
     together: int = 0
     """On how many frames its part was run at once, where several UEs share it."""
+    spent: dict[str, int] | None = None
+    """CPU time of this process by stage, in ns; None where several frames may share it."""
     begin_ns: int = 0
     """When the frame is due, which may be at its station before; what it waits there is no wait."""
 
@@ -77,9 +81,26 @@ class Timeline:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Record what happens inside as the stage ``name``; nothing when it raises."""
-        start_ns = time.monotonic_ns()
+        start_ns = self.begin()
         yield
+        self.end(name, start_ns)
+
+    def begin(self) -> int:
+        """When a stage begins, which is now; what was computed before it is none of its."""
+        start_ns = time.monotonic_ns()
+        if self.spent is not None:
+            LEDGER.rest(self.spent, start_ns)
+        return start_ns
+
+    def end(self, name: str, start_ns: int) -> None:
+        """Record a stage that ends now."""
+        self.spend(name)
         self.add(name, start_ns, time.monotonic_ns())
+
+    def spend(self, name: str) -> None:
+        """Book what was computed since the stage before, or the begin of this one, on it."""
+        if self.spent is not None:
+            LEDGER.book(self.spent, name)
 
     def mark(self, name: str) -> None:
         """Record a stage in which nothing was done."""

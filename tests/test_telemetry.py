@@ -27,6 +27,7 @@ from tests.shared_machine import until
 
 NODE_METRICS = {
     "splitbed_stage_seconds",
+    "splitbed_stage_cpu_seconds",
     "splitbed_request_seconds",
     "splitbed_bytes",
     "splitbed_frames_in_flight",
@@ -36,7 +37,20 @@ NODE_METRICS = {
     "process_cpu_seconds",
     "process_resident_memory_bytes",
 }
-FEW = {"stage", "link", "direction", "codec", "kind", "which", "split", "bw_mbit", "state", "le"}
+FEW = {
+    "stage",
+    "link",
+    "direction",
+    "codec",
+    "kind",
+    "which",
+    "split",
+    "bw_mbit",
+    "state",
+    "le",
+    "domain",
+    "gpu",
+}
 CELL = Cell(Configuration(2, 5, "stage2", "int8+zstd", symmetric(rate_mbit=20)), 0)
 
 

@@ -126,6 +126,10 @@ class PaceWords(TypedDict, total=False):
     ue_profile: Annotated[
         Names, Says("Devices that the UE is as slow as: samsung-a01, … or FILE.yaml.")
     ]
+    power: Annotated[
+        str | Mapping[str, str],
+        Says("Models of what nodes take: ue=FILE.yaml,edge=FILE.yaml (docs/resources.md)."),
+    ]
 
 
 class LoadWords(TypedDict, total=False):
@@ -302,3 +306,4 @@ class PlanWords(
         str | Mapping[str, Mapping[str, float]],
         Says("One link of a flow only, as backhaul:rate_mbit=1000,delay_ms=20."),
     ]
+    power: Annotated[str | Mapping[str, str], Says("A model of what the UE takes: ue=FILE.yaml.")]

@@ -11,6 +11,7 @@ from splitbed.checked import Frozen, one_line, text_named, yaml_mapping
 from splitbed.errors import UsageError
 
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Watts = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Text = Annotated[str, Field(min_length=1)]
 
 PROFILES: dict[str, Traversable] = {
@@ -19,6 +20,27 @@ PROFILES: dict[str, Traversable] = {
     if item.name.endswith(".yaml")
 }
 """The YAML files that come along, by name."""
+
+
+class Power(Frozen):
+    """What a device takes, as a model: the ``source`` says whose.
+
+    ``idle_w`` as long as a frame is under way, ``cpu_w`` besides for each processor that computes:
+    in J per second of CPU time; ``sending_w`` and ``receiving_w`` besides while something crosses.
+    """
+
+    idle_w: _Watts
+    cpu_w: _Watts
+    sending_w: _Watts = 0.0
+    receiving_w: _Watts = 0.0
+    source: _Text
+
+    def joules(
+        self, wall_s: float, cpu_s: float, sending_s: float = 0.0, receiving_s: float = 0.0
+    ) -> float:
+        """What it takes in that time, of which it computes, sends and receives so long."""
+        over_idle = self.cpu_w * cpu_s + self.sending_w * sending_s + self.receiving_w * receiving_s
+        return self.idle_w * wall_s + over_idle
 
 
 class UeProfile(Frozen):
@@ -34,6 +56,7 @@ class UeProfile(Frozen):
     gmac_per_s: _Positive | None = None
     slowdown: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
     threads: Annotated[int, Field(ge=1)] | None = None
+    power: Power | None = None
 
     @model_validator(mode="after")
     def _has_one_speed(self) -> Self:
@@ -49,6 +72,16 @@ def load_profile(name: str) -> UeProfile:
         return UeProfile.model_validate(content)
     except ValidationError as error:
         raise UsageError(f"{name} is no UE profile: {one_line(error)}") from None
+
+
+def power_of(name: str) -> Power:
+    """The power of the profile called ``name``, or in that file; UsageError where it has none."""
+    if (power := load_profile(name).power) is None:
+        raise UsageError(
+            f"--power: {name} does not say what the device takes; give its profile a `power:` with"
+            " idle_w, cpu_w and their source (docs/resources.md)"
+        )
+    return power
 
 
 def slowdown_for(profile: UeProfile, macs: int, full_ms: float) -> float:

@@ -76,6 +76,7 @@ def run_capacity(asked: Capacity, watcher: Watcher, resumed: Path | None = None)
                     model=model.facts,
                     conditions=conditions(bed.pair, bed.link.backend),
                     order="as the search asked",
+                    power=config.powers,
                 )
                 with Journal(folder, begun(folder, fresh)) as journal:
                     watcher.note(f"{asked.must_hold.words}; run: {folder.path}")

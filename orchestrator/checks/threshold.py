@@ -29,6 +29,7 @@ UNITS: dict[str, dict[str, float]] = {
     "kbit": {"kbit": 1, "Mbit": 1e3},
     "%": {"%": 1},
     "ppm": {"ppm": 1},
+    "mJ": {"mJ": 1, "J": 1e3},
     "": {"%": 1e-2},
 }
 """A column's unit -> units that can be given, and how many of its own each is."""

@@ -95,7 +95,9 @@ class CellMeasurement:
             clocks.begin()
         ready = self.set_up(cell)
         with self.parts.pacing.each(asked) as slowed:
+            self.bed.pair.meters.begin()
             self._frames(cell, record, keep)
+            resources = self.bed.pair.meters.end()
         if clocks:
             clocks.read()
         after = proved(self.bed, self.watcher, cell.ways)
@@ -116,6 +118,7 @@ class CellMeasurement:
             links_read_back=ready.read_back if len(ready.read_back) > 1 else (),
             proofs=(*ready.proofs, *after),
             machine=ready.meter.read(),
+            resources=resources,
         )
 
     def set_up(self, cell: Cell) -> SetUp:

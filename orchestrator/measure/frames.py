@@ -20,6 +20,7 @@ from orchestrator.results.statistics.enough_frames import is_enough
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
 from splitbed.errors import LateError
+from splitbed.meters.cpu import REST
 from splitbed.tensors import Tensors
 from splitbed.timeline import Stage, Timeline, is_hop
 from splitbed.v1 import nodes_pb2
@@ -108,6 +109,7 @@ class Frames:
     def _next(self, choosing: Choosing) -> Cell | None:
         if clocks := self._bed.pair.clocks:
             clocks.read_if_due()
+        self._bed.pair.meters.read_if_due()
         return choosing.next()
 
     def _one(self, cell: Cell, number: int, attempt: str) -> Taken:
@@ -152,7 +154,18 @@ def frame_record(
         hops=tuple(Hop(stage.name, one.bytes) for stage, one in both if is_hop(stage.name)),
         max_abs_diff=finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
         together={one.name: one.together for one in said.stages if one.together} or UNSET,
+        cpu_ns=_cpu_ns(said) or UNSET,
     )
+
+
+def _cpu_ns(said: nodes_pb2.FrameRecord) -> dict[str, dict[str, int]]:
+    """By node and stage, or `rest`; of stages that the frame went through."""
+    names, found = {REST, *(one.name for one in said.stages)}, dict[str, dict[str, int]]()
+    for one in said.cpu:
+        if one.stage in names:
+            of_node = found.setdefault(one.node, {})
+            of_node[one.stage] = of_node.get(one.stage, 0) + one.ns
+    return found
 
 
 def finite(difference: float) -> float:

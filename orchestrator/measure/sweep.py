@@ -131,6 +131,7 @@ def measure_cells(
             conditions=facts,
             order="raced" if race else _order_words(config, groups),
             grid=tuple(cell.configuration.key for cell in cells),
+            power=config.powers,
             traces={word: digest(text.encode()) for word, text in config.traces.items()},
         )
         run = begun(folder, fresh)

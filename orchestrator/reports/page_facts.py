@@ -13,6 +13,7 @@ from orchestrator.ask.topology import called
 from orchestrator.reports.capacity_facts import capacity_facts
 from orchestrator.reports.export import sent_bytes
 from orchestrator.reports.load_table import load_lines
+from orchestrator.reports.resource_table import resource_lines
 from orchestrator.reports.stages import taken_ms
 from orchestrator.results.columns.flow import stages_of
 from orchestrator.results.judgement.accuracy import is_fit
@@ -63,6 +64,7 @@ def facts(run: Path) -> Facts:
             for row, cell in both
         ],
         "loads": load_lines(table),
+        "resources": resource_lines(table),
         "predicted": [_predicted_line(row) for row in reading.every if row.predicted],
         "rate_tolerance": RATE_TOLERANCE,
         "conditions": _conditions(reading.run),

@@ -21,6 +21,7 @@ from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import (
     ACCURACY_FILE,
     CELLS_FILE,
+    RESOURCES_FILE,
     SAMPLES_FILE,
     SUMMARY_FILE,
     UES_FILE,
@@ -33,7 +34,7 @@ from orchestrator.results.statistics.measured_visit import (
     standing_for,
 )
 from orchestrator.results.summary import rows_of, visit_rows, with_predicted
-from orchestrator.results.tables import accuracy_csv, summary_csv, ues_csv
+from orchestrator.results.tables import accuracy_csv, resources_csv, summary_csv, ues_csv
 
 
 class Journal:
@@ -142,6 +143,9 @@ class Journal:
             self.write_tables()
             return
         self._add(SUMMARY_FILE, summary_csv([self._row(cell.key)], header=False).encode()[:-1])
+        ended = [[self._visits[cell.key][cell.block]]]
+        if lines := resources_csv(ended, self.run, header=False):
+            self._add(RESOURCES_FILE, lines.encode()[:-1])
         if cell.ues:
             self._write_ues()
         if lines := accuracy_csv([cell], header=False):
@@ -154,12 +158,14 @@ class Journal:
         self.folder.write_run(self.run)
 
     def write_tables(self) -> None:
-        """Write summary.csv and accuracy.csv, over what was there."""
-        for name in (SUMMARY_FILE, ACCURACY_FILE):  # which have another file in their place now
+        """Write summary.csv, accuracy.csv and resources.csv, over what was there."""
+        # which have another file in their place now
+        for name in (SUMMARY_FILE, ACCURACY_FILE, RESOURCES_FILE):
             if name in self._lines:
                 self._lines.pop(name).close()
         self.folder.replace(SUMMARY_FILE, summary_csv(self.every, self.run.flow))
         self.folder.replace(ACCURACY_FILE, accuracy_csv(self.cells, self.run.whole_accuracy))
+        self.folder.replace(RESOURCES_FILE, resources_csv(self._by_cell, self.run))
         self._write_ues()
 
     def _write_ues(self) -> None:

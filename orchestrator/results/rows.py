@@ -2,7 +2,8 @@
 
 The first block is :mod:`orchestrator.results.columns.main`, the second one
 :mod:`orchestrator.results.columns.further`, which :mod:`orchestrator.results.columns.trust` ends,
-the third, of loads, :mod:`orchestrator.results.columns.offered`. A new column is a field there, in
+the third, of loads, :mod:`orchestrator.results.columns.offered`, the fourth, of what nodes took,
+:mod:`orchestrator.results.columns.resources`. A new column is a field there, in
 its place, and filled in :mod:`orchestrator.results.columns.asked` where the orchestrator asked for
 it, or in :mod:`orchestrator.results.columns.measured`.
 """
@@ -20,7 +21,7 @@ from orchestrator.ask.split_point import (
 )
 from orchestrator.results.columns import columns_of
 from orchestrator.results.columns.flow import flow_columns, part_column
-from orchestrator.results.columns.offered import OfferedColumns
+from orchestrator.results.columns.resources import ResourceColumns
 from orchestrator.results.statistics.intervals import Interval
 
 Covers = Literal["frames of this run", "blocks of this run", "runs"]
@@ -40,7 +41,7 @@ class Conditions(NamedTuple):
         return ", ".join(filter(None, (self.link, ue, self.load)))
 
 
-class Row(OfferedColumns, frozen=True, kw_only=True):
+class Row(ResourceColumns, frozen=True, kw_only=True):
     """What a cell came to. Times are medians of its frames unless the name says otherwise."""
 
     of_flow: tuple[tuple[str, float | None], ...] = ()

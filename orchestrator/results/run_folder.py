@@ -38,7 +38,7 @@ from splitbed.errors import RunError, UsageError
 
 SAMPLES_FILE, CELLS_FILE = "samples.jsonl", "cells.jsonl"
 SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
-UES_FILE = "ues.csv"
+UES_FILE, RESOURCES_FILE = "ues.csv", "resources.csv"
 TRIALS_FILE = "trials.csv"
 MOST_LINE_BYTES = 16 << 20
 """Of a line that is read; what goes on beyond is read as the next, and is damage."""

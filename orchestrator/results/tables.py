@@ -2,6 +2,7 @@
 
 summary.csv: a row per cell
 ues.csv: a line for each UE of a cell, where several share the link
+resources.csv: a line for each node of a cell, with what it took for a frame
 accuracy.csv: every metric of the whole model and of each lossy cell, and of each class
 """
 
@@ -9,12 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from orchestrator.ask.flow import UPLINK
 from orchestrator.results.columns import csv_lines
-from orchestrator.results.columns.flow import flow_columns
+from orchestrator.results.columns.flow import flow_columns, stages_of
 from orchestrator.results.columns.main import PERCENTILES
-from orchestrator.results.records import Accuracy, CellRecord
+from orchestrator.results.records import Accuracy, CellRecord, RunRecord
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.statistics.by_ue import UeShare, offered_to, together
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
+from orchestrator.results.statistics.resources import uses
+from splitbed.meters.cpu import REST
+from splitbed.timeline import PREPROCESS
 
 _OF_LOAD = (
     *("offered", "done", "late", "dropped_source", "dropped_edge", "errors"),
@@ -25,6 +29,13 @@ UE_COLUMNS = (
     *("goodput_mbit", "e2e_ms", *PERCENTILES),
     *_OF_LOAD,
 )
+_CELL = ("cell", "link", "split", "split_name", "codec", "pace", "load", "frames")
+_TAKEN = (
+    *("voluntary_switches", "involuntary_switches"),
+    *("rss_bytes", "rss_peak_bytes", "pss_bytes", "pss_peak_bytes"),
+    *("sent_bytes", "received_bytes", "gpu_ms", "gpu_memory_bytes"),
+)
+_ENERGY = ("energy_mj", "energy_source", "energy_by")
 ACCURACY_COLUMNS = ("split_name", "codec", "cell", "metric", "class", "value")
 WHOLE_MODEL = "whole model"
 
@@ -61,6 +72,39 @@ def ues_csv(cells: Iterable[Sequence[MeasuredVisit]]) -> str:
 
 def _percentiles(share: UeShare) -> list[object]:
     return [_text(share.percentile_ms(quantile)) for quantile in PERCENTILES.values()]
+
+
+def resources_csv(
+    cells: Iterable[Sequence[MeasuredVisit]], run: RunRecord, *, header: bool = True
+) -> str:
+    """What each node took for a frame of each of the cells of a run.
+
+    CPU time is by stage, and as `rest`: these add up to all of it.
+    """
+    stages = (PREPROCESS, *stages_of(run.flow), REST)
+    by_stage = [f"{stage}_cpu_ms" for stage in stages]
+    heads = [*_CELL, "node", "cpu_ms", *by_stage, *_TAKEN, *_ENERGY, "remarks"]
+    lines: list[list[object]] = [
+        [
+            *_cell_line(visits),
+            *(one.node, _text(one.cpu_ms)),
+            *(_text(one.stages_ms.get(stage) if one.stages_ms else None) for stage in stages),
+            *(_text(getattr(one, name)) for name in _TAKEN),
+            *map(_text, one.energy),
+            "; ".join(one.remarks),
+        ]
+        for visits in cells
+        for one in uses(visits, run.power)
+    ]
+    return csv_lines([heads, *lines] if header else lines)
+
+
+def _cell_line(visits: Sequence[MeasuredVisit]) -> tuple[object, ...]:
+    cell, frames = visits[0].cell, sum(visit.frames for visit in visits)
+    return (
+        *(cell.key, cell.link_words, cell.split, cell.split_name, cell.codec, cell.ue, cell.load),
+        frames,
+    )
 
 
 def accuracy_csv(

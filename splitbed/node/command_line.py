@@ -150,6 +150,8 @@ def run_node(
     os.environ.setdefault("GRPC_EXPERIMENTS", GRPC_EXPERIMENTS)  # read when gRPC begins
     from splitbed.ending import unread_stderr
     from splitbed.logs import configure
+    from splitbed.meters.exported import export
+    from splitbed.meters.process import METER
     from splitbed.node.host import NodeHost
     from splitbed.node.own_folder import own_folder
     from splitbed.node.serve import end, serve
@@ -168,6 +170,8 @@ def run_node(
         stack.enter_context(unread_stderr())
         folder = stack.enter_context(own_folder(f"{role}-node-"))
         stack.enter_context(serving_metrics(config.metrics, config.tls, insecure=config.insecure))
+        if config.metrics:
+            export(METER)
         host = NodeHost(role, folder, config.limits, config.provider)
         host.description.name = config.name
         host.model_coders = config.model_coders

@@ -14,6 +14,7 @@ import grpc
 import psutil
 
 from splitbed.errors import NodeError
+from splitbed.meters.process import METER
 from splitbed.node.answering import answering
 from splitbed.node.calls.lease import Lease
 from splitbed.node.config import Limits, checked_runs
@@ -112,6 +113,12 @@ class NodeHost(nodes_pb2_grpc.NodeServicer):
     ) -> nodes_pb2.ClockReading:
         """What this node's clock says."""
         return nodes_pb2.ClockReading(now_ns=time.monotonic_ns())
+
+    def ReadResources(
+        self, request: nodes_pb2.ReadResourcesRequest, context: grpc.ServicerContext
+    ) -> nodes_pb2.Resources:
+        """What this process has used so far."""
+        return METER.begin() if request.begins else METER.read()
 
     @answering
     def Profile(

@@ -297,6 +297,160 @@ class ClockReading(_message.Message):
 Global___ClockReading: _TypeAlias = ClockReading  # noqa: Y015
 
 @_typing.final
+class ReadResourcesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BEGINS_FIELD_NUMBER: _builtins.int
+    begins: _builtins.bool
+    """peaks and means are from now on"""
+    def __init__(
+        self,
+        *,
+        begins: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begins", b"begins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadResourcesRequest: _TypeAlias = ReadResourcesRequest  # noqa: Y015
+
+@_typing.final
+class Resources(_message.Message):
+    """Counters rise as long as the process lives. What the machine does not tell is absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_NS_FIELD_NUMBER: _builtins.int
+    CPU_S_FIELD_NUMBER: _builtins.int
+    VOLUNTARY_SWITCHES_FIELD_NUMBER: _builtins.int
+    INVOLUNTARY_SWITCHES_FIELD_NUMBER: _builtins.int
+    RSS_BYTES_FIELD_NUMBER: _builtins.int
+    RSS_PEAK_BYTES_FIELD_NUMBER: _builtins.int
+    PSS_BYTES_FIELD_NUMBER: _builtins.int
+    ENERGY_FIELD_NUMBER: _builtins.int
+    GPUS_FIELD_NUMBER: _builtins.int
+    LACKS_FIELD_NUMBER: _builtins.int
+    at_ns: _builtins.int
+    """CLOCK_MONOTONIC"""
+    cpu_s: _builtins.float
+    voluntary_switches: _builtins.int
+    involuntary_switches: _builtins.int
+    rss_bytes: _builtins.int
+    """the mean after each frame"""
+    rss_peak_bytes: _builtins.int
+    """the kernel's own"""
+    pss_bytes: _builtins.int
+    """now"""
+    @_builtins.property
+    def energy(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnergyReading]:
+        """of the meter that it has, if any"""
+
+    @_builtins.property
+    def gpus(self) -> _containers.RepeatedCompositeFieldContainer[Global___GpuReading]: ...
+    @_builtins.property
+    def lacks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """what cannot be told, by name, and why"""
+
+    def __init__(
+        self,
+        *,
+        at_ns: _builtins.int = ...,
+        cpu_s: _builtins.float = ...,
+        voluntary_switches: _builtins.int | None = ...,
+        involuntary_switches: _builtins.int | None = ...,
+        rss_bytes: _builtins.int | None = ...,
+        rss_peak_bytes: _builtins.int | None = ...,
+        pss_bytes: _builtins.int | None = ...,
+        energy: _abc.Iterable[Global___EnergyReading] | None = ...,
+        gpus: _abc.Iterable[Global___GpuReading] | None = ...,
+        lacks: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_involuntary_switches", b"_involuntary_switches", "_pss_bytes", b"_pss_bytes", "_rss_bytes", b"_rss_bytes", "_rss_peak_bytes", b"_rss_peak_bytes", "_voluntary_switches", b"_voluntary_switches", "involuntary_switches", b"involuntary_switches", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes", "rss_peak_bytes", b"rss_peak_bytes", "voluntary_switches", b"voluntary_switches"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_involuntary_switches", b"_involuntary_switches", "_pss_bytes", b"_pss_bytes", "_rss_bytes", b"_rss_bytes", "_rss_peak_bytes", b"_rss_peak_bytes", "_voluntary_switches", b"_voluntary_switches", "at_ns", b"at_ns", "cpu_s", b"cpu_s", "energy", b"energy", "gpus", b"gpus", "involuntary_switches", b"involuntary_switches", "lacks", b"lacks", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes", "rss_peak_bytes", b"rss_peak_bytes", "voluntary_switches", b"voluntary_switches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__involuntary_switches: _TypeAlias = _typing.Literal["involuntary_switches"]  # noqa: Y015
+    _WhichOneofArgType__involuntary_switches: _TypeAlias = _typing.Literal["_involuntary_switches", b"_involuntary_switches"]  # noqa: Y015
+    _WhichOneofReturnType__pss_bytes: _TypeAlias = _typing.Literal["pss_bytes"]  # noqa: Y015
+    _WhichOneofArgType__pss_bytes: _TypeAlias = _typing.Literal["_pss_bytes", b"_pss_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__rss_bytes: _TypeAlias = _typing.Literal["rss_bytes"]  # noqa: Y015
+    _WhichOneofArgType__rss_bytes: _TypeAlias = _typing.Literal["_rss_bytes", b"_rss_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__rss_peak_bytes: _TypeAlias = _typing.Literal["rss_peak_bytes"]  # noqa: Y015
+    _WhichOneofArgType__rss_peak_bytes: _TypeAlias = _typing.Literal["_rss_peak_bytes", b"_rss_peak_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__voluntary_switches: _TypeAlias = _typing.Literal["voluntary_switches"]  # noqa: Y015
+    _WhichOneofArgType__voluntary_switches: _TypeAlias = _typing.Literal["_voluntary_switches", b"_voluntary_switches"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__involuntary_switches) -> _WhichOneofReturnType__involuntary_switches | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pss_bytes) -> _WhichOneofReturnType__pss_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rss_bytes) -> _WhichOneofReturnType__rss_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rss_peak_bytes) -> _WhichOneofReturnType__rss_peak_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__voluntary_switches) -> _WhichOneofReturnType__voluntary_switches | None: ...
+
+Global___Resources: _TypeAlias = Resources  # noqa: Y015
+
+@_typing.final
+class EnergyReading(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METER_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    JOULES_FIELD_NUMBER: _builtins.int
+    OWN_FIELD_NUMBER: _builtins.int
+    meter: _builtins.str
+    domain: _builtins.str
+    """of it: package-0, dram-0"""
+    joules: _builtins.float
+    own: _builtins.bool
+    """of this node alone; else of its whole machine"""
+    def __init__(
+        self,
+        *,
+        meter: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        joules: _builtins.float = ...,
+        own: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "joules", b"joules", "meter", b"meter", "own", b"own"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnergyReading: _TypeAlias = EnergyReading  # noqa: Y015
+
+@_typing.final
+class GpuReading(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BUSY_S_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    busy_s: _builtins.float
+    memory_bytes: _builtins.int
+    """that this process has"""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        busy_s: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy_s", b"busy_s", "memory_bytes", b"memory_bytes", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GpuReading: _TypeAlias = GpuReading  # noqa: Y015
+
+@_typing.final
 class ShapeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2110,6 +2264,7 @@ class FrameRecord(_message.Message):
     MAX_ABS_DIFF_FIELD_NUMBER: _builtins.int
     RESULTS_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
+    CPU_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     intermediate_tensors: _builtins.int
     intermediate_bytes: _builtins.int
@@ -2126,6 +2281,10 @@ class FrameRecord(_message.Message):
     def result(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.Tensor]:
         """absent where it is larger than a message"""
 
+    @_builtins.property
+    def cpu(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.StageCpu]:
+        """on all nodes, where frames come one at a time"""
+
     def __init__(
         self,
         *,
@@ -2138,10 +2297,11 @@ class FrameRecord(_message.Message):
         max_abs_diff: _builtins.float | None = ...,
         results: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         result: _abc.Iterable[_tensors_pb2.Tensor] | None = ...,
+        cpu: _abc.Iterable[_tensors_pb2.StageCpu] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "encoded_bytes", b"encoded_bytes", "frame", b"frame", "intermediate_bytes", b"intermediate_bytes", "intermediate_tensors", b"intermediate_tensors", "max_abs_diff", b"max_abs_diff", "result", b"result", "result_bytes", b"result_bytes", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "cpu", b"cpu", "encoded_bytes", b"encoded_bytes", "frame", b"frame", "intermediate_bytes", b"intermediate_bytes", "intermediate_tensors", b"intermediate_tensors", "max_abs_diff", b"max_abs_diff", "result", b"result", "result_bytes", b"result_bytes", "results", b"results", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_abs_diff: _TypeAlias = _typing.Literal["max_abs_diff"]  # noqa: Y015
     _WhichOneofArgType__max_abs_diff: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff"]  # noqa: Y015

@@ -135,6 +135,11 @@ class NodeStub:
                 request_serializer=splitbed_dot_v1_dot_nodes__pb2.ReadClockRequest.SerializeToString,
                 response_deserializer=splitbed_dot_v1_dot_nodes__pb2.ClockReading.FromString,
                 _registered_method=True)
+        self.ReadResources = channel.unary_unary(
+                '/splitbed.v1.Node/ReadResources',
+                request_serializer=splitbed_dot_v1_dot_nodes__pb2.ReadResourcesRequest.SerializeToString,
+                response_deserializer=splitbed_dot_v1_dot_nodes__pb2.Resources.FromString,
+                _registered_method=True)
 
 
 class NodeServicer:
@@ -168,6 +173,13 @@ class NodeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadResources(self, request, context):
+        """What its process has used so far, for whoever reads it again; between frames.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NodeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -190,6 +202,11 @@ def add_NodeServicer_to_server(servicer, server):
                     servicer.ReadClock,
                     request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ReadClockRequest.FromString,
                     response_serializer=splitbed_dot_v1_dot_nodes__pb2.ClockReading.SerializeToString,
+            ),
+            'ReadResources': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadResources,
+                    request_deserializer=splitbed_dot_v1_dot_nodes__pb2.ReadResourcesRequest.FromString,
+                    response_serializer=splitbed_dot_v1_dot_nodes__pb2.Resources.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -301,6 +318,33 @@ class Node:
             '/splitbed.v1.Node/ReadClock',
             splitbed_dot_v1_dot_nodes__pb2.ReadClockRequest.SerializeToString,
             splitbed_dot_v1_dot_nodes__pb2.ClockReading.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadResources(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/splitbed.v1.Node/ReadResources',
+            splitbed_dot_v1_dot_nodes__pb2.ReadResourcesRequest.SerializeToString,
+            splitbed_dot_v1_dot_nodes__pb2.Resources.FromString,
             options,
             channel_credentials,
             insecure,

@@ -78,6 +78,8 @@ class NodeStub:
     """Forgets models, parts, inputs and limits: a new run begins."""
     ReadClock: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ReadClockRequest, _nodes_pb2.ClockReading]
     """What its clock says, for whoever wants to know how far it is from another's."""
+    ReadResources: _grpc.UnaryUnaryMultiCallable[_nodes_pb2.ReadResourcesRequest, _nodes_pb2.Resources]
+    """What its process has used so far, for whoever reads it again; between frames."""
 
 @_typing.type_check_only
 class NodeAsyncStub(NodeStub):
@@ -91,6 +93,8 @@ class NodeAsyncStub(NodeStub):
     """Forgets models, parts, inputs and limits: a new run begins."""
     ReadClock: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ReadClockRequest, _nodes_pb2.ClockReading]  # type: ignore[assignment]
     """What its clock says, for whoever wants to know how far it is from another's."""
+    ReadResources: _aio.UnaryUnaryMultiCallable[_nodes_pb2.ReadResourcesRequest, _nodes_pb2.Resources]  # type: ignore[assignment]
+    """What its process has used so far, for whoever reads it again; between frames."""
 
 class NodeServicer(metaclass=_abc_1.ABCMeta):
     """Control plane of every node; never crosses the shaped link."""
@@ -125,6 +129,14 @@ class NodeServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_nodes_pb2.ClockReading, _abc.Awaitable[_nodes_pb2.ClockReading]]:
         """What its clock says, for whoever wants to know how far it is from another's."""
+
+    @_abc_1.abstractmethod
+    def ReadResources(
+        self,
+        request: _nodes_pb2.ReadResourcesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_nodes_pb2.Resources, _abc.Awaitable[_nodes_pb2.Resources]]:
+        """What its process has used so far, for whoever reads it again; between frames."""
 
 def add_NodeServicer_to_server(servicer: NodeServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

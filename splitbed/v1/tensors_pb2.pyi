@@ -140,6 +140,33 @@ class Stage(_message.Message):
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 @_typing.final
+class StageCpu(_message.Message):
+    """CPU time of a node's process in a stage of a frame, or, as `rest`, between its stages."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    NS_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    stage: _builtins.str
+    ns: _builtins.int
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node", "ns", b"ns", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageCpu: _TypeAlias = StageCpu  # noqa: Y015
+
+@_typing.final
 class Report(_message.Message):
     """What is said of a frame once it is on its way, off the clock; it has no payload."""
 
@@ -150,6 +177,7 @@ class Report(_message.Message):
     FRAME_FIELD_NUMBER: _builtins.int
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
+    CPU_FIELD_NUMBER: _builtins.int
     max_abs_diff: _builtins.float
     """split output against the whole model's, where that is known"""
     frame: _builtins.int
@@ -160,6 +188,10 @@ class Report(_message.Message):
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stage]:
         """what was done with it so far, in order; the last is this hop"""
 
+    @_builtins.property
+    def cpu(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageCpu]:
+        """on all nodes so far, where frames come one at a time"""
+
     def __init__(
         self,
         *,
@@ -168,10 +200,11 @@ class Report(_message.Message):
         frame: _builtins.int = ...,
         assignment: _builtins.int = ...,
         at: _builtins.int = ...,
+        cpu: _abc.Iterable[Global___StageCpu] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "assignment", b"assignment", "at", b"at", "frame", b"frame", "max_abs_diff", b"max_abs_diff", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "assignment", b"assignment", "at", b"at", "cpu", b"cpu", "frame", b"frame", "max_abs_diff", b"max_abs_diff", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_abs_diff: _TypeAlias = _typing.Literal["max_abs_diff"]  # noqa: Y015
     _WhichOneofArgType__max_abs_diff: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff"]  # noqa: Y015

@@ -78,11 +78,20 @@ def _run(path: Path) -> None:
     add_cell(made_run(path), "3:140", [200, 201, 202], split_name="split_node_3")
 
 
+def _phone(path: Path) -> None:
+    """A device with a model of what it takes."""
+    path.write_text(
+        "name: phone\ntitle: A phone\nsource: made up\nslowdown: 4\n"
+        "power: {idle_w: 0.8, cpu_w: 1.6, sending_w: 1.2, receiving_w: 0.9, source: made up}\n"
+    )
+
+
 STAND_INS: dict[str, Callable[[Path], object]] = {
     "me.jpg": picture,
     "my.onnx": _onnx,
     "my.tflite": lambda path: tflite_models.save(tflite_models.residual(), path),
     "person_keypoints.json": _annotations,
+    "phone.yaml": _phone,
     "pictures/": _pictures,
     "posenet_075.onnx": _posenet,
     "predictions/": _predictions,

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from edge_node.cli import app as edge_node
 from netem.cli import app as netem
+from orchestrator.ask.devices import power_of
 from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.ask.topology import load_topology
 from orchestrator.cli.root import app as orchestrate
@@ -62,12 +63,14 @@ def test_each_option_in_a_sentence_is_one_of_some_command(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_each_yaml_on_a_page_is_a_sweep_or_a_topology(page: Path, tmp_path: Path) -> None:
+def test_each_yaml_on_a_page_is_a_sweep_a_topology_or_a_device(page: Path, tmp_path: Path) -> None:
     for block in blocks(page, "yaml"):
         read = yaml.safe_load(block.text)
+        (file := tmp_path / "read.yaml").write_text(block.text)
         if {"links", "ues"} & read.keys():
-            (file := tmp_path / "topology.yaml").write_text(block.text)
             load_topology(file)
+        elif "power" in read:
+            power_of(str(file))
         else:
             sweep_config({key.replace("-", "_"): value for key, value in read.items()})
 

@@ -12,9 +12,14 @@ from orchestrator.adapt.arms import Arm, FrameOutcome
 from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
+from splitbed.meters.energy import EnergyMeter
+from splitbed.v1 import nodes_pb2
 from tests.extensions.installing import installed
 
-PACKAGES = ("codec", "model", "task", "runtime", "dataset", "policy", "scenario", "model_scenario")
+PACKAGES = (
+    *("codec", "model", "task", "runtime", "dataset", "policy", "scenario", "model_scenario"),
+    "meter",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,6 +68,18 @@ def test_an_installed_codec_is_held_against_ours(tmp_path: Path) -> None:
         "rd", "--model", "blur", "--input", "noise", *asked, "--json", "--out", str(tmp_path / "rd")
     )
     assert "halved+zstd" in told
+
+
+def test_an_installed_meter_is_the_one_that_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (file := tmp_path / "joules").write_text("40")
+    monkeypatch.setenv("PLUG_JOULES", str(file))
+    meter = EnergyMeter()
+    file.write_text("42.5")
+    meter.read(told := nodes_pb2.Resources())
+    ((name, joules, own),) = [(one.meter, one.joules, one.own) for one in told.energy]
+    assert (name, joules, own) == ("plug", 2.5, True)
 
 
 def test_an_installed_task_reads_a_models_outputs(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A sweep over a link that the kernel shapes: what a user gets."""
 
+import csv
 import json
 import math
 import shutil
@@ -69,6 +70,25 @@ def test_ten_times_the_rate_makes_the_uplink_several_times_faster(place: Place) 
 def test_split_and_whole_model_agree_in_every_row(place: Place) -> None:
     diffs = [row["max_abs_diff"] for row in place.rows() if row["split_name"] != "device anchor"]
     assert all(float(diff) <= 1e-5 for diff in diffs)
+
+
+def test_stages_and_rest_add_up_to_what_each_process_computed(place: Place) -> None:
+    with (place.out / "resources.csv").open() as table:
+        lines = [*csv.DictReader(table)]
+    assert len(lines) == 2 * len(place.rows())
+    for node in ("ue", "edge"):
+        own = [line for line in lines if line["node"] == node]
+        whole_ms = sum(int(line["frames"]) * float(line["cpu_ms"]) for line in own)
+        stages_ms = sum(
+            int(line["frames"]) * float(value or 0)
+            for line in own
+            for name, value in line.items()
+            if name.endswith("_cpu_ms")
+        )
+        assert stages_ms == pytest.approx(whole_ms, rel=0.05)
+    for row in place.rows():
+        assert 0 < float(row["part1_cpu_ms"]) <= float(row["ue_cpu_ms"]) or row["split"] == "0:6"
+        assert (row["ue_energy_mj"], row["ue_energy_source"]) == ("", "none")
 
 
 def test_a_speed_up_is_against_the_better_anchor_over_the_same_link(place: Place) -> None:

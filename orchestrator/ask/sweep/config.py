@@ -45,7 +45,7 @@ class SweepConfig(SweepOptions):
             )
         self._check_flow()
         self._check_loads()
-        _ = self.target
+        _ = self.target, self.powers
         named = self.place.ues if isinstance(self.place, Namespaces) else ()
         self.edge_work.check(
             offered=any(load.offered for load in self.loads),

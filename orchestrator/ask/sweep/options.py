@@ -2,10 +2,11 @@
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from orchestrator.ask.devices import Power, power_of
 from orchestrator.ask.flow import UPLINK, check_flow, flow_named
 from orchestrator.ask.links import LinkOptions
 from orchestrator.ask.load import MOST_IN_FLIGHT, MOST_QUEUE, Drop, Load, load_named
@@ -42,6 +43,16 @@ def _shapes(value: object) -> object:
     if not all(name for name, _, _ in pairs):
         raise ValueError("should name the input, as in image=1x3x300x300")
     return {name.strip(): sizes.strip().split("x") for name, _, sizes in pairs}
+
+
+def _powers(value: object) -> object:
+    """``ue=PROFILE``, several after commas; or a mapping."""
+    if not isinstance(value, str):
+        return value
+    pairs = [word.partition("=") for word in comma_words(value)]
+    if not all(name and profile for name, _, profile in pairs):
+        raise ValueError("should name node and profile, as in ue=phone.yaml")
+    return {name.strip(): profile.strip() for name, _, profile in pairs}
 
 
 ProviderWords = Annotated[str, BeforeValidator(lambda value: str(provider_of(value)))]
@@ -92,6 +103,9 @@ class SweepOptions(LinkOptions):
     ue_slowdown: Slowdowns | None = None
     ue_cpu: Shares | None = None
     ue_profile: Words | None = None
+    power: Annotated[dict[Literal["ue", "edge"], str], BeforeValidator(_powers)] = Field(
+        default_factory=dict
+    )
     load: Words = ("closed",)
     in_flight: int = Field(1, ge=1, le=MOST_IN_FLIGHT)
     queue: int | None = Field(None, ge=1, le=MOST_QUEUE)
@@ -138,6 +152,11 @@ class SweepOptions(LinkOptions):
     def load_named(self, word: str) -> Load:
         """A load, with what else is asked of all; UsageError."""
         return load_named(word, self.in_flight, self.queue, self.drop, self.deadline_ms)
+
+    @cached_property
+    def powers(self) -> dict[str, Power]:
+        """What UEs, or nodes of the network, take by a model; UsageError for what is none."""
+        return {kind: power_of(profile) for kind, profile in self.power.items()}
 
     @cached_property
     def place(self) -> Topology:

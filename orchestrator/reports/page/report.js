@@ -361,6 +361,12 @@ function loads() {
     + "is sustained when no more than 1 % of its frames were dropped, failed or were late, and no queue grew.", table(head, lines));
 }
 
+function resources() {
+  const [head, lines] = told.resources;
+  if (lines.length) panel("What nodes took", "For a frame, the mean: CPU time of all threads, by stage where frames came one at "
+    + "a time; the most memory (RSS); energy as it is known, measured or modelled.", table(head, lines));
+}
+
 function predicted() {
   if (told.predicted.length) panel("Predicted, not measured", "What decides was measured; of the others this is believed, "
     + "from the profiles and all that was measured, in intervals of 90 %. Nothing else on this page counts them.",
@@ -371,7 +377,7 @@ verdict();
 if (told.capacity) capacity(told.capacity);
 predicted();
 loads();
-if (cells.length) [stages, crossover, compression, latencies, frame, accuracy, link, allRows].forEach((make) => make());
+if (cells.length) [stages, crossover, compression, latencies, frame, accuracy, link, resources, allRows].forEach((make) => make());
 conditions();
 
 const drawAll = (width) => figures.forEach((show) => show(width));

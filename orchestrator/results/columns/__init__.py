@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*(e[-+]?\d+)?|inf|nan)")
 
 UNITS = {"ms": "_ms", "bytes": "_bytes", "Mbit/s": "_mbit", "kbit": "_kbit", "%": "_pct"}
-UNITS |= {"ppm": "_ppm"}
+UNITS |= {"ppm": "_ppm", "mJ": "_mj"}
 """Unit -> how the name of a column in it ends."""
 
 

@@ -13,6 +13,7 @@ from orchestrator.results.columns.conditions import with_links, with_machine
 from orchestrator.results.columns.flow import flow_columns
 from orchestrator.results.columns.main import NO_FRAME, PERCENTILES
 from orchestrator.results.columns.of_load import offered_in, with_load
+from orchestrator.results.columns.of_resources import with_resources
 from orchestrator.results.judgement.disturbance import disturbed_by
 from orchestrator.results.judgement.load import failures_of, remarks_on_load
 from orchestrator.results.judgement.validity import faults_of, remarks_on
@@ -37,6 +38,11 @@ def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
     row, visit = _measured(run, visits), visits[0]
     faults = faults_of(row, run, visit.cell, visit.clock_fault) + failures_of(row, visit.failures)
     remarks = remarks_on(row, visit.clock_fault, visit.cell.failed_again)
+    remarks += [
+        f"not to be believed of {node}: {fault}"
+        for node, told in visit.cell.resources.items()
+        for fault in told.faults
+    ]
     reason = "; ".join(faults or remarks + remarks_on_load(row, offered_in(visits)))
     return replace(row, valid=not faults, reason=reason, disturbed=disturbed_by(visit.cell))
 
@@ -71,7 +77,8 @@ def _measured(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         row = _with_rates(_with_times(row, timed, blocks_of(run)), timed, run)
         row = _with_shares(row, together([visit.shares for visit in timed]))
         row = _with_sharing(row, timed)
-    row = with_links(with_load(row, visits), [visit.cell for visit in visits])
+    row = with_resources(with_load(row, visits), visits, run.power)
+    row = with_links(row, [visit.cell for visit in visits])
     if machines := [visit.cell.machine for visit in visits if visit.cell.machine]:
         row = with_machine(row, machines)
     return row

@@ -16,6 +16,7 @@ from orchestrator.results.json_record import Record
 from orchestrator.results.node_clocks import NodeClocks
 from orchestrator.results.records.dials import DialRecord
 from orchestrator.results.records.proof import ProofRecord, segment_of
+from orchestrator.results.records.resources import NodeResources
 from splitbed.codecs import RAW
 from splitbed.runtime.provider import Computed
 
@@ -198,6 +199,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     clock: ClockRecord | None = None
     clocks: dict[str, ClockRecord] = field(default_factory=dict)
     machine: MachineRecord | None = None
+    resources: dict[str, NodeResources] = field(default_factory=dict)
+    """What each node took while its frames went through."""
     wall_ms: float | None = None
 
     def __post_init__(self) -> None:

@@ -53,6 +53,8 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     reason: str | UnsetType = UNSET
     together: dict[str, int] | UnsetType = UNSET
     """Of each part that several UEs share, on how many frames it was run at once."""
+    cpu_ns: dict[str, dict[str, int]] | UnsetType = UNSET
+    """CPU time of nodes by stage, or, between stages, `rest`; where frames come one at a time."""
 
     def __post_init__(self) -> None:
         if self.ended and all(stage.name == PREPROCESS for stage in self.stages):

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from msgspec import field
 
+from orchestrator.ask.devices import Power
 from orchestrator.ask.flow import UPLINK
 from orchestrator.results.facts import Conditions, ModelFacts
 from orchestrator.results.json_record import Record
@@ -80,6 +81,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     raced: tuple[RacedQuestion, ...] = ()
     predicted: tuple[PredictedCell, ...] = ()
     traces: Mapping[str, str] = field(default_factory=dict)
+    power: Mapping[str, Power] = field(default_factory=dict)
+    """Models of what UEs, or nodes of the network, take, where these were asked for."""
     ended: str | None = None
     verdict: str | None = None
     reasons: tuple[str, ...] = ()

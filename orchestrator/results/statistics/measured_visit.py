@@ -6,7 +6,7 @@ pools them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from msgspec.structs import replace
@@ -18,6 +18,7 @@ from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.statistics.by_ue import UeShare, shares
 from orchestrator.results.statistics.offered import Fate
 from orchestrator.results.statistics.sharing import Shared, shared
+from orchestrator.results.statistics.spent import cpu_ms, crossed_bytes
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
 
 
@@ -45,6 +46,10 @@ class MeasuredVisit:
     """Why frames failed."""
     shared: tuple[Shared, ...] = ()
     """What its frames had of parts that UEs share."""
+    cpu_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What nodes computed in stages of all its frames."""
+    crossed_bytes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """What nodes sent and received in all."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -96,6 +101,8 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
             if frame.outcome == "error" and isinstance(frame.reason, str)
         ),
         shared(frames),
+        cpu_ms(frames),
+        crossed_bytes(cell.flow, frames),
     )
 
 

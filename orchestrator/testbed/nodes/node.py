@@ -119,6 +119,24 @@ class Node(ABC):
             reading = stub.ReadClock(nodes_pb2.ReadClockRequest(), timeout=START_TIMEOUT_S)
         return int(reading.now_ns)
 
+    def read_resources(self, *, begins: bool = False) -> nodes_pb2.Resources:
+        """What its process has used so far; peaks and means are from now on where it `begins`."""
+        request = nodes_pb2.ReadResourcesRequest(begins=begins)
+        with self.asked("read its resources"):
+            stub = nodes_pb2_grpc.NodeStub(self.channel)
+            told: nodes_pb2.Resources = stub.ReadResources(request, timeout=START_TIMEOUT_S)
+        return told
+
+    @property
+    def cpus(self) -> int:
+        """Processors that it may use."""
+        return self.says.cpus
+
+    @property
+    def machine(self) -> str:
+        """What names the machine that it is on, as all there have its clock."""
+        return self.says.clock
+
     def _describe(self, timeout_s: float) -> nodes_pb2.NodeDescription | grpc.RpcError:
         stub = nodes_pb2_grpc.NodeStub(self.channel)
         request = nodes_pb2.DescribeRequest()

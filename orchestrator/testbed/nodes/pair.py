@@ -12,6 +12,7 @@ from orchestrator.testbed.loading.given import give_input, give_model, give_refe
 from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.nodes.clocks import Clocks
+from orchestrator.testbed.nodes.meters import Meters
 from orchestrator.testbed.nodes.node import ANSWER_S, Node
 from orchestrator.testbed.nodes.proofs import Proofs
 from orchestrator.testbed.nodes.ways import Ways
@@ -65,6 +66,7 @@ class Pair:
         self.references = TensorFiles(model.stored.folder / "references")
         """What the whole model makes of each input, on the edge."""
         self.proofs = Proofs(self.nodes, self.links, self.ask)
+        self.meters = Meters(self.nodes)
         self.clocks: Clocks | None = None
         """How far apart the nodes' clocks are; None where all share one."""
 

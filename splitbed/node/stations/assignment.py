@@ -13,6 +13,7 @@ from splitbed.node.stations.queues import Queues
 from splitbed.node.stations.station import Station
 from splitbed.node.stations.turns import Turns
 from splitbed.tensors import MAX_TENSORS_BYTES, TensorInfo
+from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
 
 MAX_STATIONS = 16
@@ -57,6 +58,12 @@ class Assignment:
     queues: Queues | None = None
     turns: Mapping[int, Turns] = field(default_factory=dict, repr=False)
     clients: bool = False
+    alone: bool = True
+    """Whether a frame meets no other here, of this UE or of others."""
+
+    def timeline(self) -> Timeline:
+        """That of a frame which begins or comes here: with its CPU time, where it is alone."""
+        return Timeline(spent={} if self.alone else None)
 
     def station(self, at: int) -> Station:
         """The station at that place; NodeError unless it is on this node."""

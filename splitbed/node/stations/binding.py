@@ -62,7 +62,7 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: W
         message.number, message.node, itinerary, hops, model, own,
         message.ByteSize(), binding.coded_bytes, binding.digests, binding.together_off,
         queues, {place: queues.turns(one.asked) for place, one in own.items()} if queues else {},
-        message.clients,
+        message.clients, not (message.clients or message.HasField("queues")),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from splitbed.node.streams.incoming import Key
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage, StageCpu
 from splitbed.wire import nbytes, whole_tensors
 
 _MOST_STAGES = 8 * MAX_STATIONS
@@ -48,8 +48,9 @@ class Frame:
 
     def on_way(self, assignment: Assignment) -> "Frame":
         """The same frame, once what they have in common is done, on the way of another one."""
-        told = partial(Report, stages=self.stages)
-        return replace(self, assignment=assignment, crossed=None, told=told, timeline=Timeline())
+        told = partial(Report, stages=self.stages, cpu=self.cpu)
+        timeline = assignment.timeline()
+        return replace(self, assignment=assignment, crossed=None, told=told, timeline=timeline)
 
     def step(self, name: str) -> AbstractContextManager[None]:
         """Be at a step of its station inside, in its turn."""
@@ -106,6 +107,12 @@ class Frame:
         return stages
 
     @property
+    def cpu(self) -> list[StageCpu]:
+        """CPU time of all nodes so far, where frames come one at a time."""
+        node, own = self.assignment.node, self.timeline.spent or {}
+        return [*self.told().cpu, *(StageCpu(node=node, stage=s, ns=ns) for s, ns in own.items())]
+
+    @property
     def max_abs_diff(self) -> float | None:
         """How far its outputs are from the whole model's, where that is known."""
         if self.difference is not None:
@@ -139,6 +146,7 @@ class Frame:
             },
             result=whole_tensors(self.tensors),
             max_abs_diff=self.max_abs_diff,
+            cpu=self.cpu,
         )
 
 
@@ -160,8 +168,11 @@ class Told:
     def _read(self) -> Report:
         try:
             report = self._told()
-            if not 0 < (count := len(report.stages)) <= _MOST_STAGES:
-                raise NodeError(f"refused the report of a frame that went through {count} stages")
+            for count in (len(report.stages), len(report.cpu) or 1):
+                if not 0 < count <= _MOST_STAGES:
+                    raise NodeError(
+                        f"refused the report of a frame that went through {count} stages"
+                    )
         except NodeError as error:
             self._wrong = str(error)
             raise

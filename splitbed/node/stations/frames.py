@@ -112,7 +112,8 @@ class Frames:
             for one in own:
                 self._take_turn(one, 0, frame)
             place = self._come(assignment, 0, frame)
-        return Frame(assignment, frame, request.input, 0, {}, place=place)
+        timeline = assignment.timeline()
+        return Frame(assignment, frame, request.input, 0, {}, timeline=timeline, place=place)
 
     @property
     def served(self) -> Assignment | None:
@@ -145,6 +146,8 @@ class Frames:
         station = assignment.station(at)
         infos, most_bytes = assignment.expected(at)
         place, dropped = None, None
+        timeline = assignment.timeline()
+        timeline.begin()
         self._check_turn(assignment, at, header.frame)
         try:
             place = self._come(assignment, at, header.frame)
@@ -171,7 +174,10 @@ class Frames:
         coder = station.takes or station.hands_on
         crossed.plain_bytes = coder.plain_bytes if coder else crossed.bytes
         said = Told(told)
-        frame = Frame(assignment, header.frame, header.input, at, came, crossed, said, place=place)
+        frame = Frame(
+            assignment, header.frame, header.input, at, came, crossed, said, timeline, place
+        )
+        timeline.spend(crossed.name)
         crossed.end_ns = monotonic_ns()  # as the next stage begins
         return frame
 

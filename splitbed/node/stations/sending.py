@@ -11,6 +11,7 @@ from time import monotonic, monotonic_ns, sleep
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
+from splitbed.meters.process import METER
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment
 from splitbed.node.stations.frame import Frame
 from splitbed.node.stations.neighbours import Neighbours
@@ -51,10 +52,10 @@ def send(frame: Frame, stream: Stream, *, awaited: bool = False) -> None:
 def send_data(frame: Frame, stream: Stream) -> None:
     """Send it on alone; a report must follow."""
     assert frame.hop is not None
-    sent_ns = monotonic_ns()
+    sent_ns = frame.timeline.begin()
     stream.rate_mbit = frame.hop.rate_mbit or None
     stream.send(frame.header(), frame.tensors)
-    frame.timeline.add(frame.hop.name, sent_ns, monotonic_ns())
+    frame.timeline.end(frame.hop.name, sent_ns)
 
 
 def report(frame: Frame, stream: Stream) -> None:
@@ -63,6 +64,7 @@ def report(frame: Frame, stream: Stream) -> None:
         sleep(_ARRIVES_S)
     said = Report(
         stages=frame.stages,
+        cpu=frame.cpu,
         max_abs_diff=frame.max_abs_diff,
         frame=frame.number,
         assignment=frame.assignment.number,
@@ -195,6 +197,7 @@ def say_lost(stream: Stream, received: Received, error: SplitbedError) -> None:
 
 def tell(frame: Frame) -> None:
     """Count what was done with it here, once it is on its way: sending needs the turn."""
+    METER.sample()
     tell_stages(frame.timeline)
     if (crossed := frame.crossed) is not None:
         gives = frame.assignment.itinerary[frame.at - 1].gives

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.ask.devices import PROFILES, load_profile, slowdown_for
+from orchestrator.ask.devices import PROFILES, load_profile, power_of, slowdown_for
 from splitbed.errors import UsageError
 
 POSENET_MACS = 1_191_790_016
@@ -59,6 +59,20 @@ def test_a_profile_cannot_be_changed() -> None:
         load_profile("samsung-a01").gmac_per_s = 1.0  # type: ignore[misc]  # that is the test
 
 
+POWER = "power: {idle_w: 1, cpu_w: 2, sending_w: 4, receiving_w: 3, source: here}\n"
+
+
+def test_a_device_takes_its_idle_power_and_what_it_does_besides(tmp_path: Path) -> None:
+    (file := tmp_path / "mine.yaml").write_text(GOOD + "slowdown: 2\n" + POWER)
+    power = power_of(str(file))
+    assert power.joules(wall_s=10, cpu_s=3, sending_s=2, receiving_s=1) == 10 + 6 + 8 + 3
+
+
+def test_a_device_that_does_not_say_what_it_takes_is_no_model_of_energy() -> None:
+    with pytest.raises(UsageError, match=r"samsung-a01 does not say.*`power:` with idle_w"):
+        power_of("samsung-a01")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -68,6 +82,8 @@ def test_a_profile_cannot_be_changed() -> None:
         (GOOD + "gmac_per_s: .inf\n", "gmac_per_s"),
         (GOOD + "slowdown: 0.5\n", "slowdown"),
         (GOOD + "slowdown: 2\ncolour: red\n", "colour"),
+        (GOOD + "slowdown: 2\npower: {idle_w: 1, cpu_w: 2}\n", "source"),
+        (GOOD + "slowdown: 2\npower: {idle_w: -1, cpu_w: 2, source: s}\n", "idle_w"),
         ("title: nameless\nslowdown: 2\n", "name"),
         ("- a list\n", "is not a mapping"),
         ("name: [\n", "not YAML"),
