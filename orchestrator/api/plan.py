@@ -26,6 +26,7 @@ def plan(
     learn: Sequence[Place] = (),
     max_drop: float | None = None,
     verify: int = 0,
+    within_ms: float | None = None,
     progress: Callable[[Step], None] | None = None,
     **options: Unpack[PlanWords],
 ) -> PlanOutcome:
@@ -35,7 +36,8 @@ def plan(
     `profile` is the folder of an earlier run, `ue_profile_csv` what TFLite's `benchmark_model` told
     of another UE, `learn` folders of runs whose errors make the intervals, `max_drop` the accuracy
     that a codec may cost, `verify` the links to measure where it is closest, of which `progress` is
-    told. Raises UsageError, MachineError and RunError.
+    told. With a model of the UE's `power`, the least energy is planned, too, of what takes no more
+    than `within_ms`. Raises UsageError, MachineError and RunError.
     """
     wanted = PlanOptions(
         grid(*map(_words, (bw, delay, ue_slowdown))),
@@ -43,6 +45,7 @@ def plan(
         verify,
         None if ue_profile_csv is None else Path(ue_profile_csv),
         tuple(Path(folder) for folder in learn),
+        within_ms,
     )
     follower = Follower(progress)
     with follower.raising():

@@ -19,6 +19,7 @@ import numpy as np
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.doubt import doubt_of
+from orchestrator.plan.energy import LeastEnergy, check_energy, least_energy
 from orchestrator.plan.facts import FACTS_FILE, read_facts, take_facts
 from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.lessons import read_lessons
@@ -59,6 +60,8 @@ class PlanOptions:
     verify: int = 0
     ue_profile_csv: Path | None = None
     learn: tuple[Path, ...] = ()
+    within_ms: float | None = None
+    """End to end, of what is chosen by energy."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Loaded:
 
     carries: Carried
     under: UnderLoad | None = None
+    energy: LeastEnergy | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
     """
     check_one_ue(config)
     planned_load(config)
+    check_energy(config, wanted.within_ms)
     owns = own_ways(config)
     if config.out:
         check_free(config.out)
@@ -152,7 +157,7 @@ def _planned(config: SweepConfig, wanted: PlanOptions, predictor: Predictor) -> 
             "give fewer points of --bw, --delay or --ue-slowdown"
         )
     plan = make_plan(predictor, wanted.grid)
-    decided, told = decisions(plan), loaded(plan, config)
+    decided, told = decisions(plan), loaded(plan, config, wanted.within_ms)
     folder = create(config.out, f"plan-{predictor.facts.model}")
     lines = write(plan, decided, folder, told)
     planned_s = time.perf_counter() - began
@@ -174,10 +179,14 @@ def _predictor(
     return Predictor(profile, facts, config.max_drop)
 
 
-def loaded(plan: Plan, config: SweepConfig) -> Loaded:
-    """Under the load of `config`, where frames come at times of their own. Raises UsageError."""
+def loaded(plan: Plan, config: SweepConfig, within_ms: float | None = None) -> Loaded:
+    """Under the load of `config`, where frames come at times of their own; by energy, too.
+
+    Raises UsageError.
+    """
     carries, load = carried(plan), planned_load(config)
-    return Loaded(carries, under_load(plan, carries, load, config.seed) if load.open else None)
+    under = under_load(plan, carries, load, config.seed) if load.open else None
+    return Loaded(carries, under, least_energy(plan, config, within_ms))
 
 
 def write(
@@ -251,6 +260,7 @@ def _best_lines(plan: Plan, decided: Mapping[str, Decisions], loaded: Loaded) ->
         }
         line |= _most_frames(plan, loaded.carries, point)
         line |= _under_load(plan, loaded.under, point) if loaded.under else {}
+        line |= loaded.energy.line(plan, point) if loaded.energy else {}
         for name, made in decided.items():
             column = name.replace(" ", "_")
             line[column] = made.labels[made.chosen[point]]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orchestrator.ask.flow import FLOWS, UPLINK
+from orchestrator.plan.energy import LeastEnergy
 from orchestrator.plan.load.forecast import Carried
 from orchestrator.plan.load.held import load_summary
 from orchestrator.plan.load.under import UnderLoad
@@ -23,6 +24,7 @@ from orchestrator.results.judgement.accuracy import drawn
 from splitbed.command import say
 
 NONE_HOLDS, NOT_HELD = "none sustains it", "not sustained"
+NONE_WITHIN = "none is sure to be within it"
 BUSY_SHARE = 0.05
 """More waiting than this is told."""
 
@@ -86,6 +88,14 @@ def _show(outcome: PlanOutcome) -> None:
             "is due until it is done:"
         )
         show_lines([*_loaded(plan, under)], as_json=False)
+    if energy := outcome.loaded.energy:
+        console.print(
+            f"{energy.words}, at a delay of {delay_ms:g} ms, predicted by the model of "
+            f"{energy.power.source.strip()}:",
+            soft_wrap=True,
+            markup=False,
+        )
+        show_lines([*_least_energy(plan, energy)], as_json=False)
     show_lines([*_policy_lines(plan, decided)], as_json=False)
     if "dads" in decided and (gain_ms := decided["dads"].gain_ms.max()) > 0:
         console.print(
@@ -203,6 +213,20 @@ def _loaded(plan: Plan, under: UnderLoad) -> Iterator[Line]:
             "to": _end(under.medians_ms(option, first)[2]),
             "p99": f"{under.middle.p99_ms[option, first]:.4g}",
         }
+
+
+def _least_energy(plan: Plan, energy: LeastEnergy) -> Iterator[Line]:
+    """The rates over which one option takes least of those that are fast enough."""
+    for option, held, where in _held(plan, energy.best):
+        own_mj = energy.mj[plan.ranks[0, held], held]
+        ends = {"the best in latency mJ": _span(own_mj[0], own_mj[-1])}
+        if option < 0:
+            yield where | {"least energy": NONE_WITHIN} | dict.fromkeys(("mJ", "ms"), "") | ends
+            continue
+        taken = (of[option, [held[0], held[-1]]] for of in (energy.mj, plan.e2e_ms))
+        words = plan.options[option].configuration.words
+        spans = zip(("mJ", "ms"), (_span(*both) for both in taken), strict=True)
+        yield where | {"least energy": words} | dict(spans) | ends
 
 
 def _end(ms: float | None) -> str:

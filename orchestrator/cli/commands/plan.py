@@ -30,6 +30,13 @@ _LinkOf = Annotated[
     option("One link of a flow only, as backhaul:rate_mbit=1000,delay_ms=20.", "Link"),
 ]
 _Slowdowns = Annotated[str, option("Times that the UE is slower, likewise. [1]", "UE")]
+_Power = Annotated[
+    str | None, option("Plan by energy, too, by a model of what the UE takes: ue=FILE.yaml.", "UE")
+]
+_Within = Annotated[
+    float | None,
+    option("End to end, ms: what is chosen by energy takes no longer. [no limit]", "UE", least=0),
+]
 _Profile = Annotated[
     Path | None,
     option("Of an earlier sweep or plan, its FOLDER; or FILE of profile --json. [taken now]"),
@@ -74,6 +81,8 @@ def plan(
     learn: _Lessons = None,
     max_drop: _MaxDrop = None,
     verify: _Verify = 0,
+    power: _Power = None,
+    within_ms: _Within = None,
     json: Json = False,
 ) -> None:
     """Predict the best split over every link from one profile; draw the map; verify it.
@@ -87,10 +96,10 @@ def plan(
     from orchestrator.plan import show as plan_show
 
     grid = plan_grid.grid(bw, delay, ue_slowdown)
-    own = {"max_drop": max_drop, "link_of": link_of}
+    own = {"max_drop": max_drop, "link_of": link_of, "power": power}
     config = config_of(model, asked | {k: value for k, value in own.items() if value is not None})
     runs = tuple(Path(one) for one in learn.split(",")) if learn else ()
-    wanted = plan_run.PlanOptions(grid, profile, verify, ue_profile_csv, runs)
+    wanted = plan_run.PlanOptions(grid, profile, verify, ue_profile_csv, runs, within_ms)
     with watching(None, None) as watcher:
         outcome = plan_run.run_plan(config, wanted, watcher)
     plan_show.show(outcome, as_json=json)
