@@ -6,17 +6,55 @@ Time is that in which kernels ran, whoever's: the share that NVML tells of its l
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Protocol
 
 from splitbed.v1 import nodes_pb2
 
 
-def _library() -> Any:
+class Utilization(Protocol):
+    """Percent of the last sample period."""
+
+    gpu: int
+
+
+class Running(Protocol):
+    """A process that has memory of a GPU; None where NVML may not tell how much."""
+
+    pid: int
+    usedGpuMemory: int | None
+
+
+class Nvml(Protocol):
+    """What is called of the library, by its own names; each raises its NVMLError."""
+
+    NVMLError: type[Exception]
+
+    def nvmlInit(self) -> object:
+        """Open the driver."""
+
+    def nvmlDeviceGetCount(self) -> int:
+        """How many GPUs there are."""
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> object:
+        """One of them."""
+
+    def nvmlDeviceGetName(self, handle: object) -> str | bytes:
+        """What it is called."""
+
+    def nvmlDeviceGetUtilizationRates(self, handle: object) -> Utilization:
+        """How busy it was."""
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: object) -> Sequence[Running]:
+        """Who has memory of it."""
+
+
+def _library() -> Nvml:
     import pynvml
 
-    return pynvml
+    found: Nvml = pynvml
+    return found
 
 
 @dataclass
@@ -26,59 +64,64 @@ class GpuMeter:
     ``library`` gives what NVML's bindings are called by, ``now`` the time in seconds.
     """
 
-    library: Callable[[], Any] = _library
+    library: Callable[[], Nvml] = _library
     now: Callable[[], float] = time.monotonic
     lacks: str = ""
     _busy_s: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._nvml: Any = None
+        self._nvml: Nvml | None = None
+        self._handles: list[tuple[str, object]] = []
         self._at_s = self.now()
         try:
-            self._nvml = self.library()
+            nvml = self.library()
         except ImportError:
             return  # nobody asked for it
         try:
-            self._nvml.nvmlInit()
-            self._handles = [*self._opened()]
-        except self._nvml.NVMLError as error:
-            self._nvml, self.lacks = None, f"GPUs by NVML: {error}"
+            nvml.nvmlInit()
+            self._handles, self._nvml = [*_opened(nvml)], nvml
+        except nvml.NVMLError as error:
+            self._fail(error)
 
-    def _opened(self) -> Iterator[tuple[str, Any]]:
-        for index in range(self._nvml.nvmlDeviceGetCount()):
-            handle = self._nvml.nvmlDeviceGetHandleByIndex(index)
-            name = self._nvml.nvmlDeviceGetName(handle)
-            said = name.decode() if isinstance(name, bytes) else str(name)
-            yield f"gpu {index} ({said})", handle
+    def _fail(self, error: Exception) -> None:
+        self._nvml, self.lacks = None, f"GPUs by NVML: {error}"
 
     def keep_up(self) -> None:
         """Add what its GPUs were busy with since the last time."""
-        if self._nvml is None:
+        if (nvml := self._nvml) is None:
             return
         passed_s, self._at_s = (now := self.now()) - self._at_s, now
         try:
             for name, handle in self._handles:
-                share = self._nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+                share = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
                 self._busy_s[name] = self._busy_s.get(name, 0.0) + share * passed_s
-        except self._nvml.NVMLError as error:
-            self._nvml, self.lacks = None, f"GPUs by NVML: {error}"
+        except nvml.NVMLError as error:
+            self._fail(error)
 
     def read(self, told: nodes_pb2.Resources) -> None:
         """Add its GPUs to what is told, or what it lacks."""
         self.keep_up()
         if self.lacks:
             told.lacks.append(self.lacks)
-        if self._nvml is None:
+        if (nvml := self._nvml) is None:
             return
         try:
             for name, handle in self._handles:
-                told.gpus.add(
-                    name=name, busy_s=self._busy_s[name], memory_bytes=self._memory_bytes(handle)
-                )
-        except self._nvml.NVMLError as error:
+                own_bytes = _own_bytes(nvml, handle)
+                told.gpus.add(name=name, busy_s=self._busy_s[name], memory_bytes=own_bytes)
+        except nvml.NVMLError as error:
             del told.gpus[:]
             told.lacks.append(f"GPUs by NVML: {error}")
 
-    def _memory_bytes(self, handle: Any) -> int:
-        running = self._nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        return sum(one.usedGpuMemory or 0 for one in running if one.pid == os.getpid())
+
+def _opened(nvml: Nvml) -> Iterator[tuple[str, object]]:
+    for index in range(nvml.nvmlDeviceGetCount()):
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        name = nvml.nvmlDeviceGetName(handle)
+        said = name.decode() if isinstance(name, bytes) else name
+        yield f"gpu {index} ({said})", handle
+
+
+def _own_bytes(nvml: Nvml, handle: object) -> int:
+    running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    return sum(one.usedGpuMemory or 0 for one in running if one.pid == os.getpid())

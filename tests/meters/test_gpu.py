@@ -1,10 +1,12 @@
 """What NVML tells of GPUs, by a fake of the few functions that are called."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import cast
 
-from splitbed.meters.gpu import GpuMeter
+from splitbed.meters.gpu import GpuMeter, Nvml
 from splitbed.v1 import nodes_pb2
 
 
@@ -43,6 +45,10 @@ class FakeNvml:
         return [mine, unknown, SimpleNamespace(pid=1, usedGpuMemory=9**9)]
 
 
+def given(nvml: FakeNvml) -> Callable[[], Nvml]:
+    return lambda: cast("Nvml", nvml)
+
+
 def read(meter: GpuMeter) -> nodes_pb2.Resources:
     meter.read(told := nodes_pb2.Resources())
     return told
@@ -50,7 +56,7 @@ def read(meter: GpuMeter) -> nodes_pb2.Resources:
 
 def test_busy_time_is_the_share_of_the_time_that_passed() -> None:
     nvml, at_s = FakeNvml(), iter([0.0, 1.0, 3.0])
-    meter = GpuMeter(lambda: nvml, at_s.__next__)
+    meter = GpuMeter(given(nvml), at_s.__next__)
     read(meter)
     nvml.percent[0] = 100
     first, second = read(meter).gpus
@@ -59,7 +65,7 @@ def test_busy_time_is_the_share_of_the_time_that_passed() -> None:
 
 
 def test_without_the_library_there_are_none_and_nobody_asked() -> None:
-    def absent() -> object:
+    def absent() -> Nvml:
         raise ImportError
 
     told = read(GpuMeter(absent))
@@ -68,14 +74,14 @@ def test_without_the_library_there_are_none_and_nobody_asked() -> None:
 
 
 def test_a_driver_that_is_not_there_is_named() -> None:
-    told = read(GpuMeter(lambda: FakeNvml(broken="Driver Not Loaded")))
+    told = read(GpuMeter(given(FakeNvml(broken="Driver Not Loaded"))))
     assert not told.gpus
     assert [*told.lacks] == ["GPUs by NVML: Driver Not Loaded"]
 
 
 def test_one_that_fails_later_is_named_and_told_no_more() -> None:
     nvml = FakeNvml()
-    meter = GpuMeter(lambda: nvml)
+    meter = GpuMeter(given(nvml))
     assert len(read(meter).gpus) == 2
     nvml.broken = "GPU is lost"
     told = read(meter)

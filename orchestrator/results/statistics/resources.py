@@ -9,6 +9,7 @@ from orchestrator.ask.devices import Power
 from orchestrator.results.records import NodeResources
 from orchestrator.results.statistics.energy import NOT_KNOWN, FrameEnergy, energy_of
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
+from splitbed.meters.cpu import REST
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,15 @@ def _use(name: str, visits: Sequence[MeasuredVisit]) -> NodeUse:
 
     sums = [visit.cpu_ms.get(name, {}) for visit in visits]
     stages = dict.fromkeys(stage for one in sums for stage in one) if all(sums) else {}
+    cpu_ms = each("cpu_s", 1e3)
+    stages_ms = {stage: sum(one.get(stage, 0.0) for one in sums) / frames for stage in stages}
+    if cpu_ms is not None and not any(sums) and _alone(visits):
+        stages_ms = {REST: cpu_ms}  # no frame came to it
     crossed = [visit.crossed_bytes.get(name, (0, 0)) for visit in visits]
     return NodeUse(
         name,
-        cpu_ms=each("cpu_s", 1e3),
-        stages_ms={stage: sum(one.get(stage, 0.0) for one in sums) / frames for stage in stages},
+        cpu_ms=cpu_ms,
+        stages_ms=stages_ms,
         voluntary_switches=each("voluntary_switches"),
         involuntary_switches=each("involuntary_switches"),
         rss_bytes=mean("rss_bytes"),
@@ -81,3 +86,8 @@ def _use(name: str, visits: Sequence[MeasuredVisit]) -> NodeUse:
         gpu_memory_bytes=most("gpu_memory_bytes"),
         remarks=tuple(dict.fromkeys(words for one in every for words in (*one.faults, *one.lacks))),
     )
+
+
+def _alone(visits: Sequence[MeasuredVisit]) -> bool:
+    """Whether frames came one at a time to each of the nodes."""
+    return all(visit.cpu_ms and not visit.cell.ues for visit in visits)

@@ -91,6 +91,14 @@ def test_each_node_has_a_line_whose_stages_add_up() -> None:
     assert sent == {"ue": ("1000", "100"), "edge": ("100", "1000")}
 
 
+def test_of_a_node_that_no_frame_came_to_all_is_rest() -> None:
+    cell = visit({"ue": TOOK, "edge": TOOK}).cell
+    alone = FrameRecord(attempt="a", stages=STAGES[:1], e2e_ms=10, cpu_ns={"ue": CPU_NS["ue"]})
+    row = row_of(measured_visit(cell, [alone] * 2))
+    assert (row.edge_cpu_ms, row.edge_rest_cpu_ms) == (20, 20)
+    assert (row.part1_cpu_ms, row.part2_cpu_ms) == (12, 0)
+
+
 def test_under_load_the_sum_alone_is_told() -> None:
     record = visit().cell
     frame = FrameRecord(attempt="a", stages=STAGES, e2e_ms=50)
