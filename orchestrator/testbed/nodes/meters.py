@@ -5,7 +5,7 @@ readings of a node ──> counters: the last less the first     memory: means a
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Protocol
 
@@ -38,10 +38,15 @@ class Metered(Protocol):
 
 
 class Meters:
-    """Reads the counters of nodes, by name, over a cell; raises what they raise, NodeError."""
+    """Reads the counters of nodes, by name, over a cell; raises what they raise, NodeError.
 
-    def __init__(self, nodes: Mapping[str, Metered]) -> None:
-        self._nodes = nodes
+    ``now`` tells the time in seconds.
+    """
+
+    def __init__(
+        self, nodes: Mapping[str, Metered], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._nodes, self._now = nodes, now
         self._readings: dict[str, list[nodes_pb2.Resources]] = {}
         self._read_s = 0.0
         self._reading = Lock()
@@ -51,11 +56,11 @@ class Meters:
         self._readings = {
             name: [node.read_resources(begins=True)] for name, node in self._nodes.items()
         }
-        self._read_s = time.monotonic()
+        self._read_s = self._now()
 
     def read_if_due(self) -> None:
         """Between two frames; from any thread, where several UEs have theirs."""
-        if self._readings and time.monotonic() - self._read_s >= READ_EVERY_S:
+        if self._readings and self._now() - self._read_s >= READ_EVERY_S:
             self._read()
 
     def end(self) -> dict[str, NodeResources]:
@@ -75,7 +80,7 @@ class Meters:
         with self._reading:
             for name, readings in self._readings.items():
                 readings.append(self._nodes[name].read_resources())
-            self._read_s = time.monotonic()
+            self._read_s = self._now()
 
 
 def taken(readings: Sequence[nodes_pb2.Resources], cpus: int) -> NodeResources:
