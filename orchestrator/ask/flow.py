@@ -72,6 +72,12 @@ class Flow:
         """The stage of each hop, in order, way by way."""
         return tuple(hop for way in self.ways for hop in self.hops_of(way))
 
+    @cached_property
+    def directions(self) -> tuple[str, ...]:
+        """Both of each link, as hops are called: no frame may go one of them."""
+        both = ((near, far) for link in self.links for near, far in (link, link[::-1]))
+        return tuple(self.hop(*ends) for ends in both)
+
     def hops_of(self, way: Way) -> tuple[str, ...]:
         """Those of one way."""
         return tuple(self.hop(one, other) for (one, _), (other, _) in pairwise(way))

@@ -28,7 +28,7 @@ Own = tuple[float | None, float | None]
 
 
 def own_ways(config: SweepConfig) -> dict[str, Own]:
-    """Of each hop of its flow. Raises UsageError for links that a plan cannot predict."""
+    """Of each direction of its flow's links. Raises UsageError for links that no plan predicts."""
     flow, found = FLOWS[config.flow], {}
     if config.shared:
         raise UsageError(
@@ -36,7 +36,7 @@ def own_ways(config: SweepConfig) -> dict[str, Own]:
             "give another --topology, or measure each cell with a sweep"
         )
     for ends, (name, own) in zip(flow.links, config.own_shapes.items(), strict=True):
-        for hop in flow.hops:
+        for hop in flow.directions:
             if {*flow.ends(hop)} == {*ends}:
                 told = own.told("uplink" if hop.startswith("uplink") else "downlink")
                 if told.jitter_ms or told.loss_pct:
@@ -52,7 +52,7 @@ def own_ways(config: SweepConfig) -> dict[str, Own]:
 class Predictor:
     """Of one model on one pair of nodes; nothing that loses more accuracy than `max_drop`.
 
-    Hops are as the grid says, but for what each `owns`.
+    Links are as the grid says, but for what each direction `owns`.
     """
 
     profile: Profile
@@ -119,14 +119,14 @@ class Predictor:
         return on_wire_ms(work, self.links(grid))
 
     def links(self, grid: PlanGrid) -> dict[str, Way]:
-        """What each hop takes, an item for each point."""
+        """What each direction of a link takes, an item for each point."""
         _, delay_ms, bw_mbit = grid.points()
 
         def own(value: float | None, instead: Floats) -> Floats:
             return instead if value is None else np.full_like(instead, value)
 
         segment = self.profile.segment
-        told = {hop: self.owns.get(hop, (None, None)) for hop in self.flow.hops}
+        told = {hop: self.owns.get(hop, (None, None)) for hop in self.flow.directions}
         return {
             hop: Way(own(rate, bw_mbit), own(delay, delay_ms), segment)
             for hop, (rate, delay) in told.items()

@@ -104,7 +104,8 @@ def _way(predictor: Predictor, options: Sequence[Option], grid: PlanGrid, number
             ms.append(wire_ms)
             on_link.append(True)
             besides += beside_ms
-            back += np.where(np.isnan(sent[place])[:, None], 0.0, links[hop].delay_ms)
+            opposite = links[flow.hop(nodes[place + 1], node)]
+            back += np.where(np.isnan(sent[place])[:, None], 0.0, opposite.delay_ms)
     if nodes[-1] == flow.source:
         back = np.zeros_like(back)
     return Stages(tuple(names), tuple(ms), tuple(on_link), besides, busy if shared else None, back)

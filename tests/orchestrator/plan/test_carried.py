@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from netem.wire import wire_bytes
+from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.load import load_named
+from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, grid
 from orchestrator.plan.load.forecast import carried, response
 from orchestrator.plan.load.processors import Processors
@@ -20,7 +22,7 @@ from orchestrator.plan.run import Loaded, write
 from orchestrator.plan.show import NOT_HELD, _loaded
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
-from tests.orchestrator.plan.test_plan import planned, predictor
+from tests.orchestrator.plan.test_plan import coded, planned, predictor
 
 NETWORK, EARLY, CODED, LATE, DEVICE = range(5)
 PART1_MS = {EARLY: 11.4, LATE: 33.4, DEVICE: 66.4}  # after a pause, and 0.4 ms to run it at all
@@ -127,6 +129,21 @@ def test_one_under_way_carries_one_in_its_whole_time() -> None:
     assert not found.sustained[EARLY, 0]
     more = response(carried(plan).stages, due_ms, Source(in_flight=8))
     assert more.sustained[EARLY, 0]
+
+
+def test_the_source_hears_that_a_frame_ended_over_the_way_back() -> None:
+    # 5 ms to the user, 40 ms back to the source, which then begins the next
+    asked = Configuration(1, 3, "early", "int8", flow="remote-source")
+    bare = predictor()
+    facts = bare.facts.replaced(options=(Option(configuration=asked, coded=coded(9_000, 3, 4)),))
+    owns = {"uplink": (None, 40.0), "downlink": (None, 5.0)}
+    plan = make_plan(replace(bare, facts=facts, owns=owns), grid("8", "20", "1"))
+    told = carried(plan)
+    assert told.stages[0].heard[0, 0] == 40.0
+    every_ms = plan.e2e_ms[0, 0] + 40.0
+    for share, sustained in ((1.02, True), (0.98, False)):
+        found = response(told.stages, due(share * every_ms, 500), Source(in_flight=1))
+        assert found.sustained[0, 0] == sustained
 
 
 def test_what_is_dropped_is_what_is_not_carried() -> None:
