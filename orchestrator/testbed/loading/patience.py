@@ -33,7 +33,7 @@ class _Future(Protocol[_Reply_co]):
     def cancel(self) -> bool | None: ...
 
 
-class _Answers(Protocol[_Reply_co]):
+class Answers(Protocol[_Reply_co]):
     """What is used of a call whose answers are a stream."""
 
     def __iter__(self) -> Iterator[_Reply_co]: ...
@@ -61,23 +61,23 @@ class Patience:
         with self._watching(call):
             return call.result()
 
-    def answers(self, call: _Answers[_Reply_co]) -> list[_Reply_co]:
+    def answers(self, call: Answers[_Reply_co]) -> list[_Reply_co]:
         """All that the call is answered with."""
         return [*self.each(call)]
 
-    def each(self, call: _Answers[_Reply_co]) -> Generator[_Reply_co, None, None]:
+    def each(self, call: Answers[_Reply_co]) -> Generator[_Reply_co, None, None]:
         """One answer after another; the call ends with whoever asks for no more."""
         with self._watching(call):
             yield from self.through(call)
 
-    def next(self, call: _Answers[_Reply_co]) -> _Reply_co | None:
+    def next(self, call: Answers[_Reply_co]) -> _Reply_co | None:
         """What the call is answered with next; None where it ends."""
         self._moved_s = time.monotonic()
         with self._watching(call):
             return next(iter(call), None)
 
     @contextmanager
-    def _watching(self, call: _Future[object] | _Answers[object]) -> Iterator[None]:
+    def _watching(self, call: _Future[object] | Answers[object]) -> Iterator[None]:
         done, given_up = Event(), Event()
 
         def watch() -> None:

@@ -3,13 +3,15 @@
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import chain, count
-from typing import Protocol, TypeVar
+from queue import SimpleQueue
+from threading import Thread
+from typing import Generic, Protocol, Self, TypeVar
 
 import grpc
 
 from orchestrator.ask.load.edge_work import ALONE, EdgeWork
 from orchestrator.testbed.loading.assignments import Answered, check_tables, together
-from orchestrator.testbed.loading.patience import Patience
+from orchestrator.testbed.loading.patience import Answers, Patience
 from orchestrator.testbed.loading.sharing import at_node
 from orchestrator.testbed.nodes.node import ANSWER_S, Node
 from splitbed.errors import NodeError
@@ -196,7 +198,9 @@ class _End:
         self._node, self._way, self._ask = node, way, ask
         self._patience = Patience(node, still_s)
         request = nodes_pb2.TakeRequest(assignment=way.number)
-        self._call = rpc.StationsStub(node.channel).TakeFrames(request)
+        self._call = _Ahead[nodes_pb2.FrameRecords](
+            rpc.StationsStub(node.channel).TakeFrames(request)
+        )
         self._told: dict[int, nodes_pb2.FrameRecord] = {}
 
     def record_of(self, frame: int) -> Answered:
@@ -213,6 +217,41 @@ class _End:
     def close(self) -> None:
         """Ask for no more."""
         self._call.cancel()
+
+
+class _Ahead(Generic[_Reply]):
+    """Answers of a call, which are read as they come, whether or not anybody asks for them.
+
+    A node that nobody reads from goes no further: of frames that are lost on another way nobody
+    asks where they ended.
+    """
+
+    def __init__(self, call: Answers[_Reply]) -> None:
+        self._call = call
+        self._came = SimpleQueue[_Reply | grpc.RpcError | None]()
+        Thread(target=self._read, daemon=True).start()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> _Reply:
+        one = self._came.get()
+        if one is None or isinstance(one, grpc.RpcError):
+            self._came.put(one)  # nothing comes behind it
+            raise one or StopIteration
+        return one
+
+    def cancel(self) -> bool | None:
+        """Read no more."""
+        return self._call.cancel()
+
+    def _read(self) -> None:
+        try:
+            for one in self._call:
+                self._came.put(one)
+            self._came.put(None)
+        except grpc.RpcError as error:
+            self._came.put(error)
 
 
 def _answer(future: "grpc.Future[_Reply]") -> Callable[[Node], _Reply]:
