@@ -19,7 +19,8 @@ from splitbed.security.access import open_channel, read_token, why_unreachable
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.wire import CONTROL_OPTIONS, PROTOCOL
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S, _MOVED = 30.0, 0.02
+"""A node that starts is given up when for so long it was at work for no more than such a share."""
 ANSWER_S = 120.0
 """For what a node does that hardly depends on the model: bind codecs, slow itself down."""
 _RESET_S, _BETWEEN_S, _LOOK_S, _HEARD_AGAIN_S = 5.0, 0.05, 10.0, 1.0
@@ -58,19 +59,22 @@ class Node(ABC):
         return ""
 
     def started(self) -> nodes_pb2.NodeDescription:
-        """Wait until the node answers.
+        """Wait until the node answers, as long as it is at work.
 
         Raises MachineError when the machine refused it something, NodeError when it died, hung or
         speaks another protocol.
         """
-        deadline = time.monotonic() + START_TIMEOUT_S
+        moved_s, worked_s = time.monotonic(), 0.0
         while True:
             answer = self._describe(1.0)
             if isinstance(answer, nodes_pb2.NodeDescription):
                 break
             self._refused(answer)
             time.sleep(_BETWEEN_S)
-            if time.monotonic() > deadline:
+            now_s, so_far_s = time.monotonic(), self.worked_s()
+            if so_far_s - worked_s > _MOVED * START_TIMEOUT_S:
+                moved_s, worked_s = now_s, so_far_s
+            if now_s - moved_s > START_TIMEOUT_S:
                 raise NodeError(self._silent(answer))
         if answer.protocol != PROTOCOL:
             raise NodeError(
@@ -87,6 +91,13 @@ class Node(ABC):
     @abstractmethod
     def _silent(self, error: grpc.RpcError) -> str:
         """Why the node never answered."""
+
+    def worked_s(self) -> float:
+        """What its process has computed, and waited for a processor that others had.
+
+        0 where nobody here knows.
+        """
+        return 0.0
 
     def answers(self) -> bool:
         """Whether the node is there, whatever it is busy with."""

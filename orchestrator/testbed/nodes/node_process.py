@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 import grpc
+import psutil
 
 from netem.link import Link
 from netem.namespace import Namespace
@@ -20,6 +22,7 @@ from orchestrator.testbed.nodes.node import Node
 from orchestrator.testbed.scratch import Scratch
 from splitbed.errors import MachineError, NodeError
 from splitbed.node.config import Limits
+from splitbed.runtime.turns import waited_ms
 from splitbed.security.addresses import ip_port
 from splitbed.wire import CONTROL_OPTIONS
 
@@ -86,6 +89,13 @@ class NodeProcess(Node):
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
+
+    def worked_s(self) -> float:
+        with suppress(psutil.Error):
+            if self.process is not None:
+                times = psutil.Process(self.process.pid).cpu_times()
+                return times.user + times.system + waited_ms(self.process.pid) / 1e3
+        return 0.0
 
     def _silent(self, error: grpc.RpcError) -> str:
         assert isinstance(error, grpc.Call)
