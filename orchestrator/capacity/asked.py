@@ -1,7 +1,7 @@
 """What `orchestrate capacity` is asked: what must hold, and what is searched."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,10 @@ from pydantic import Field, ValidationError
 
 from orchestrator.ask.load import MOST_FPS, Load, load_named
 from orchestrator.ask.load.trace_file import MOST_FRAMES
+from orchestrator.ask.split_point import DEVICE_ANCHOR, NETWORK_ANCHOR
+from orchestrator.ask.sweep.cell import Cell, CutModel
 from orchestrator.ask.sweep.config import SweepConfig, sweep_config
+from orchestrator.ask.sweep.grid import splits_asked
 from orchestrator.ask.topology import MOST_UES
 from orchestrator.capacity.objective import USUAL_DROPS, Objective, objective
 from orchestrator.capacity.search import WITHIN, Scale, readable
@@ -19,6 +22,7 @@ from orchestrator.results.records.capacity import CapacityRecord, Over
 from orchestrator.results.run_folder import RunFolder
 from splitbed.checked import Frozen, one_line
 from splitbed.errors import UsageError
+from splitbed.graphs.splits import MANY
 
 Place = str | Path
 
@@ -56,6 +60,16 @@ class Capacity:
     def over(self) -> Over:
         """What is searched."""
         return "fps" if self.fps_each is None else "ues"
+
+    def searched(self, grid: Sequence[Cell], model: CutModel) -> list[Cell]:
+        """The cells of a grid that are: each anchor only where `--split` names it, or names none.
+
+        A search takes minutes, and no answer needs another beside it. Raises UsageError.
+        """
+        if self.config.split in MANY:
+            return list(grid)
+        own = splits_asked(self.config, model)
+        return [cell for cell in grid if cell.configuration.cuts in own or not _ends(cell)]
 
     def rates(self, alone_ms: float) -> Scale:
         """The rates that may be tried, where one frame after another takes so long each.
@@ -189,6 +203,11 @@ def _check_frames(asked: Objective) -> None:
                 f"{told}: it takes {frames:,} frames to tell, and a run offers {MOST_FRAMES:,} at "
                 "most: give a lower percentile, or another share that may be lost"
             )
+
+
+def _ends(cell: Cell) -> bool:
+    """Whether it is an anchor that a sweep has by itself."""
+    return cell.configuration.anchor in (NETWORK_ANCHOR, DEVICE_ANCHOR)
 
 
 def _words(value: object) -> str | None:

@@ -65,6 +65,7 @@ def run_capacity(asked: Capacity, watcher: Watcher, resumed: Path | None = None)
         model = ready.local.model
         check_classes(model)
         cells, dials = dialled_cells(config, model, watcher.note, resumed)
+        cells = asked.searched(cells, model)
         check_found(dials)
         with testbed(ready.site, model, config.flow_links) as bed:
             folder = RunFolder(resumed) if resumed else create(config.out, f"capacity-{model.name}")

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from splitbed.errors import UsageError, did_you_mean
 from splitbed.graphs.graph import Cut, Graph
 
+MANY = ("named", "single", "all")
+"""Words for cuts that nobody lists."""
 MOST_NAMED = 12
 
 

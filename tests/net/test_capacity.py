@@ -3,38 +3,57 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from netem.spec import Shape
+from netem.wire import wire_ms
 from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 pytestmark = pytest.mark.usefixtures("backend")
 
+MAP_BYTES = 8 * 16 * 16 * 4  # of the cut 2:4
+MBIT = 2.0
+CARRIED_FPS = 1e3 / wire_ms(MAP_BYTES, Shape(rate_mbit=MBIT))
+# that its queue grows tells what is too much; what else runs on a machine may make it carry less
+QUICK = ["--slo", "response_mean<1s", "--drop-rate", "<15%", "--seconds", "1", "--within", "0.3"]
 
-def test_as_many_ues_as_a_link_carries_are_found(tmp_path: Path) -> None:
-    # of the input it carries 39 a second, too few for one UE; of what crosses 2:4 none in 60 ms
-    place = Place(tmp_path)
-    must = ["--slo", "e2e_mean<60ms", "--drop-rate", "<15%", "--seconds", "1"]
-    grid = ["--split", "2:4", "--bw", "1", "--in-flight", "2", "--load", "fps:50", "--ues", "1:2"]
+
+def searched(place: Place, *grid: str) -> dict[str, Any]:
+    """The one row of a split that is searched alone."""
     own = ["--model", place.model, "--out", str(place.out), "--json"]
-    done = ended(place.popen([*ORCHESTRATE, "capacity", *own, *must, *grid]))
+    own += ["--split", "2:4", "--bw", f"{MBIT:g}"]
+    done = ended(place.popen([*ORCHESTRATE, "capacity", *own, *QUICK, *grid]))
     told = json.loads(done.stdout)
     assert done.returncode == (told["verdict"] != "VALID"), done.stderr
-    rows = told["rows"]
-    assert [row["split"] for row in rows] == ["0:6", "2:4", "6:0"]
-    for row in rows:
-        if row["error"]:  # as where a busy machine spoils a run
-            continue
-        least, most = row["last_passing"], row["first_failing"]
-        assert most or row["bound_by"] or least == 2
-        assert not least or row["confirmed"] >= 4
-        assert not most or (row["bound_by"] and least in (None, most - 1))
-    network, middle, _ = rows
-    assert network["error"] or (network["last_passing"], network["first_failing"]) == (None, 1)
-    assert middle["error"] or (middle["bound_by"], middle["runs"]) == ("e2e_mean", 0)
+    (row,) = told["rows"]
+    assert row["split"] == "2:4"
+    assert row["error"] or bool(row["first_failing"]) == bool(row["bound_by"])
+    assert not row["last_passing"] or row["confirmed"] >= 4
+    return dict(row)
+
+
+def test_a_split_carries_no_more_frames_a_second_than_its_bytes_leave_room_for(
+    tmp_path: Path,
+) -> None:
+    row = searched(place := Place(tmp_path))
+    least, most = row["last_passing"], row["first_failing"]
+    assert most or row["error"], row  # a busy machine may spoil a run
+    if least is not None:
+        assert least < 1.05 * CARRIED_FPS
+        assert least < most <= 1.31 * least
     with (place.out / "trials.csv").open() as file:
         trials = list(csv.DictReader(file))
-    assert len(trials) == sum(row["runs"] for row in rows)
+    assert len(trials) == row["runs"]
+    assert most is None or most in {float(one["load"]) for one in trials}
     samples = (place.out / "samples.jsonl").read_text().splitlines()
     assert sum(int(one["offered"]) for one in trials) <= len(samples)
     assert (place.out / "report.html").stat().st_size > 10_000
+
+
+def test_no_more_ues_are_found_than_a_link_carries(tmp_path: Path) -> None:
+    crowd = ["--load", f"fps:{0.7 * CARRIED_FPS:.3g}", "--ues", "1:2"]
+    row = searched(Place(tmp_path), *crowd)
+    both = row["last_passing"], row["first_failing"]
+    assert both in ((1, 2), (None, 1)) or row["error"], row

@@ -84,21 +84,21 @@ def configurations(
 
 def _labels(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
     """By the cuts, in the order of tables: network anchors first, the device anchor last."""
-    inner = _inner(config, model)
+    inner = splits_asked(config, model)
     labels = {cuts: label for label, cuts in anchors_of(config.flow, model.graph.n).items()}
     last = {cuts: label for cuts, label in labels.items() if label == DEVICE_ANCHOR}
     labels = {cuts: label for cuts, label in labels.items() if cuts not in last}
     if config.private_layers is not None:
         labels[(_private(model.graph, config.private_layers),)] = PRIVATE_ANCHOR
-    return labels | {cuts: inner[cuts] for cuts in inner if cuts not in labels} | last
+    return labels | {cuts: inner[cuts] for cuts in inner if cuts not in labels | last} | last
 
 
-def _inner(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
-    """The splits that are asked for, where more than one node runs layers."""
+def splits_asked(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:
+    """Those that `--split` means, by their cuts: an anchor where it is named. Raises UsageError."""
     graph, count = model.graph, FLOWS[config.flow].parts - 1
     if count == 1:
         splits = resolve(graph, config.split, model.named_splits)
-        return {(split.k,): split.label for split in splits if 0 < split.k < graph.n}
+        return {(split.k,): split.label for split in splits}
     found = {}
     for words in config.split.split(","):
         labels = words.split("+")

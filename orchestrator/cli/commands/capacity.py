@@ -42,6 +42,7 @@ _Within = Annotated[
 @grouped(
     *(InputWords, ModelWords, SplitWords, FlowWords, CodecWords, LinkWords, ImpairmentWords),
     *(PaceWords, LoadWords, EdgeWords, NodeWords, OutWords),
+    split="A list, searched alone, with anchors as 0:44; or named, single, all, with both. [named]",
     load="fps or poisson; with --ues 1:32 with a rate, as fps:10. [fps]",
     in_flight="Frames under way at once, at most. [8]",
     ues="A list, 1,4: the rate with each; a range, 1:32: how many at --load fps:10. [1]",

@@ -4,14 +4,25 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.capacity.asked import Capacity, capacity, capacity_or_resumed
 from orchestrator.capacity.search import Scale
 from orchestrator.results.kinds import CAPACITY
 from orchestrator.results.records import RunRecord
 from orchestrator.results.run_folder import RunFolder
+from orchestrator.testbed.model import SweptModel, load_model
 from splitbed.errors import UsageError
+from tests.node.loopback import small_model
 
 SLO = {"slo": ["e2e_p99<100ms"]}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> SweptModel:
+    folder = tmp_path_factory.mktemp("model")
+    (stored := folder / "stored").mkdir()
+    return load_model(sweep_config({"model": str(small_model(folder / "small.onnx"))}), stored)
 
 
 def asked(**options: object) -> Capacity:
@@ -25,6 +36,25 @@ def test_a_rate_is_searched_unless_numbers_of_ues_are() -> None:
     assert (crowd.over, crowd.fps_each, crowd.config.ues) == ("ues", 10, (2, 3, 4, 5))
     assert crowd.counts == Scale(2, 2, 5, whole=True)
     assert asked(flow="remote-source").config.flow == "remote-source"
+
+
+@pytest.mark.parametrize(
+    ("options", "searched"),
+    [
+        ({"split": "single"}, ["0:6", "1:5", "2:4", "4:2", "5:1", "6:0"]),
+        ({"split": "2:4"}, ["2:4"]),
+        ({"split": "2:4,0:6"}, ["0:6", "2:4"]),
+        ({"split": "2:4", "flow": "remote-source"}, ["2:4"]),
+        ({"split": "2:4", "private_layers": 3}, ["3:3", "2:4"]),
+    ],
+    ids=str,
+)
+def test_of_the_anchors_those_are_searched_that_are_asked_for(
+    options: dict[str, object], searched: list[str], model: SweptModel
+) -> None:
+    wanted = capacity({"model": model.name, "bw": "5", **options}, SLO)
+    found = wanted.searched(plan_cells(wanted.config, model), model)
+    assert [cell.configuration.split for cell in found] == searched
 
 
 def test_the_first_rate_is_half_of_what_one_after_another_comes_to() -> None:
