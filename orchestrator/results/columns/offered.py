@@ -27,7 +27,11 @@ class OfferedColumns(TrustColumns, frozen=True, kw_only=True):
     ] = ""
     in_flight: Annotated[int, Column("how many could be under way at once")] = 1
     offered: Annotated[
-        Count, Column("frames that were due: the sum of the five columns behind", empty=ONE_BY_ONE)
+        Count,
+        Column(
+            "frames that were due, in all visits that count: the sum of the five columns behind",
+            empty=ONE_BY_ONE,
+        ),
     ] = None
     done: Annotated[Count, Column("of them in time", empty=ONE_BY_ONE)] = None
     late: Annotated[Count, Column("done after --deadline-ms", empty=ONE_BY_ONE)] = None

@@ -21,10 +21,15 @@ COUNTED = ("done", "late", "dropped_source", "dropped_edge", "frame_errors")
 
 
 def add_load(
-    folder: RunFolder, split: str, took_ms: Sequence[float | None], reason: str | None = None
+    folder: RunFolder,
+    split: str,
+    took_ms: Sequence[float | None],
+    reason: str | None = None,
+    block: int = 0,
+    attempt: str = "loaded",
 ) -> None:
     """A cell under fps:10 whose frames took so long; None is dropped, or failed for a reason."""
-    attempt = f"{split} loaded"
+    attempt = f"{split} {attempt} {block}"
     anchor = {"0:2": "network anchor", "2:0": "device anchor"}
     for number, ms in enumerate(took_ms):
         due = number * 100 * MS
@@ -44,6 +49,7 @@ def add_load(
         folder,
         {
             "key": f"{split} under fps:10",
+            "block": block,
             "attempt": attempt,
             "split": split,
             "split_name": anchor.get(split, "cut"),
@@ -71,6 +77,17 @@ def test_a_row_tells_what_became_of_each_frame_and_their_sum(folder: RunFolder) 
     assert (row.done, row.dropped_source, row.sustained, row.valid) == (298, 2, True, True)
     assert row.response_ms == row.response_p99_ms == pytest.approx(20)
     assert row.conditions.words == "8 Mbit/s, fps:10"
+
+
+def test_frames_of_all_blocks_add_up_and_of_what_was_measured_again_the_last(
+    folder: RunFolder,
+) -> None:
+    add_load(folder, "2:0", [20.0] * 100 + [None] * 200, attempt="disturbed")
+    add_load(folder, "2:0", [20.0] * 299 + [None])
+    add_load(folder, "2:0", [20.0] * 298 + [None] * 2, block=1)
+    row = loaded(folder)["2:0"]
+    assert row.offered == sum(getattr(row, name) for name in COUNTED) == 600
+    assert (row.done, row.frames, row.sustained) == (597, 597, True)
 
 
 def test_preprocessing_and_what_a_frame_waits_for_it_are_in_its_response_alone(
