@@ -6,6 +6,7 @@ one.
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median as median_of
@@ -15,19 +16,26 @@ import numpy as np
 from netem.spec import Shape
 from netem.wire import wire_ms
 from orchestrator.api.sweep import sweep
+from orchestrator.ask.links import link_at
+from orchestrator.ask.load import load_named
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.cli.watch.progress import SweepProgress
+from orchestrator.measure.frames import stages_of
+from orchestrator.measure.loads.offering import Offering
+from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.reports.terminal import Plain
 from orchestrator.results.reading import read_folder
 from orchestrator.results.records import FrameRecord
-from orchestrator.results.rows import known
 from orchestrator.results.statistics.offered import Fate
-from splitbed.timeline import NS_PER_MS, WAIT, Stage, is_hop
+from splitbed.graphs.splits import resolve
+from splitbed.timeline import NS_PER_MS, WAIT, Stage, Timeline, is_hop, sleep_until_ns
 from tests.bench.figure import Bar, Figure, median
-from tests.bench.offered import nodes
+from tests.bench.offered import Nodes, drops_none, nodes
+from tests.node.loopback import FRAME_S, Splits
 
 _FPS, _SECONDS, _UES = 30, 15, 8
 _BW_MBIT, _IN_FLIGHT = (20, 150), 4
-_LOW_BW_MBIT, _LOW_FPS = 100, 10
+_LOW_FPS, _FEW, _ROUNDS = 10, 20, 3
 
 
 def figures(folder: Path) -> Iterator[Figure]:
@@ -65,7 +73,7 @@ class _Clocked(SweepProgress):
 def offered(folder: Path, ues: int) -> tuple[list[Fate], float]:
     """What became of frames of so many UEs, and what share of a core it took this process."""
     with nodes(folder, ues) as brought, _Clocked() as progress:
-        brought.offer(f"fps:{_FPS}", _SECONDS, progress)
+        brought.offer(drops_none(f"fps:{_FPS}"), _FPS * _SECONDS, progress)
         return [fate for one in brought.run.frames() if (fate := one.fate)], progress.share
 
 
@@ -105,23 +113,42 @@ def _pipelined(folder: Path) -> Iterator[Figure]:
 
 
 def _seldom(folder: Path) -> Iterator[Figure]:
-    """What a frame takes that meets no other, over what it takes where each is asked for alone."""
-    sweep(
-        "shapesnet",
-        split="stage2",
-        bw=_LOW_BW_MBIT,
-        load=["closed", f"fps:{_LOW_FPS}"],
-        runs=40,
-        delivery=False,
-        profile=False,
-        out=folder,
-    )
-    found: dict[str, list[float]] = {}
-    for row in read_folder(folder).rows:
-        found.setdefault(row.split, []).append(known(row.e2e_ms))
-    for split, (alone_ms, seldom_ms) in found.items():
-        what = f"shapesnet {split}: end-to-end time at {_LOW_FPS} a second / one after another"
-        yield Figure(what, seldom_ms / alone_ms, "", Bar(most=1.05))
+    """What a frame takes that meets no other: one that is offered, over one that is asked for.
+
+    Both come as seldom: after a pause caches are cold and processors sleep, which is told beside.
+    """
+    with nodes(folder, 1, "shapesnet") as brought:
+        model = brought.bed.model
+        splits = Splits(brought.pair, model, ue_threads=0, edge_threads=0)
+        for name in ("0:44", "stage2", "44:0"):
+            (split,) = resolve(model.graph, name, model.named_splits)
+            every = [_seldom_ms(brought, splits, split.k) for _ in range(_ROUNDS)]
+            what = f"shapesnet {name}: end-to-end time at {_LOW_FPS} a second"
+            ratios = [offered / asked for _, asked, offered in every]
+            yield median(f"{what}, offered / asked for", "", ratios, Bar(most=1.05))
+            ratios = [asked / at_once for at_once, asked, _ in every]
+            yield median(f"{what} / one after another, both asked for", "", ratios)
+
+
+def _seldom_ms(brought: Nodes, splits: Splits, cut: int) -> tuple[float, float, float]:
+    """Medians of frames asked for one after another, with pauses, and of those offered so."""
+    splits.load(cut)
+    at_once = [_asked_ms(splits, number) for number in range(_FEW)]
+    due_ns, asked = time.monotonic_ns(), []
+    for number in range(_FEW):
+        due_ns += round(1e9 / _LOW_FPS)
+        sleep_until_ns(due_ns)
+        asked.append(_asked_ms(splits, number))
+    load = replace(splits.last, link=link_at(1000, 0), load=load_named(f"fps:{_LOW_FPS}"))
+    splits.parts.assign(load)
+    offering = Offering(brought.bed, splits.parts, TimeLimits(1 << 20, FRAME_S))
+    cell = Cell(load, brought.bed.model.graph.cuts[cut].nbytes, frames=_FEW)
+    offered = [one.e2e_ms for one in offering.offered(cell, load, "an attempt")]
+    return median_of(at_once), median_of(asked), median_of(offered)
+
+
+def _asked_ms(splits: Splits, number: int) -> float:
+    return Timeline(stages_of(splits.run(number))).e2e_ms
 
 
 def _stages_ms(frame: FrameRecord, up: Shape) -> dict[str, float]:

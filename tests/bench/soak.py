@@ -12,18 +12,20 @@ from pathlib import Path
 from threading import Event, Thread
 
 import psutil
+from scipy.stats import theilslopes
 
 from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.reports.terminal import Plain
 from tests.bench.figure import Bar, Figure, median
-from tests.bench.offered import nodes
+from tests.bench.offered import drops_none, nodes
 
-_UES, _FPS = 8, 10
+_UES, _FPS = 8, 30
 _NAMES = [f"ue-{one}" for one in range(1, _UES + 1)]
-_SECONDS = float(os.environ.get("SOAK_S", "600"))
-_ALONE_S = 20.0
-_LOOK_S = 2.0
-_WARM = 1 / 2
+_SECONDS = float(os.environ.get("SOAK_S", "140"))
+_ALONE_S = 10.0
+_LOOK_S, _TOGETHER = 0.5, 8
+"""How often memory is read; of so many readings one after another the median counts."""
+_WARM = 1 / 3
 """Of the time: by then every process has met what it meets, as many frames at once at most."""
 _MB = 1e6
 _MOST_MB = 0.05
@@ -31,17 +33,21 @@ _MOST_MB = 0.05
 
 
 def figures(folder: Path) -> Iterator[Figure]:
-    """Growth per 1,000 frames of the edge, of this process, and of UEs; the edge's memory a UE."""
+    """Growth per 1,000 frames of the edge, of this process, and of UEs; the edge's memory a UE.
+
+    Its ends are those of a 95 % interval.
+    """
     alone = _sampled(folder / "alone", 1, _ALONE_S)
     crowd = _sampled(folder / "crowd", _UES, _SECONDS)
-    every = _UES * _FPS * _SECONDS
-    of_ues = [_growth_mb(own, every / _UES) for name, own in crowd.items() if name in _NAMES]
-    what = f"growth in 1,000 frames, of {every:.0f}"
+    what = f"growth in 1,000 frames, of {_UES * _FPS * _SECONDS:.0f}"
     for name in ("edge", "orchestrator"):
-        grown = _growth_mb(crowd[name], every)
-        yield Figure(f"{name}: {what}", grown, "MB", Bar(most=_MOST_MB))
+        grown, *ends = _growth_mb(crowd[name], _UES * _FPS)
+        yield Figure(f"{name}: {what}", grown, "MB", Bar(most=_MOST_MB), ends)
     # a heap grows by steps; what leaks does so in all
-    yield median(f"UE: {what}", "MB", of_ues, Bar(most=_MOST_MB))
+    of_ues = [_growth_mb(crowd[name], _FPS) for name in _NAMES]
+    grown, *ends = (statistics.median(ones) for ones in zip(*of_ues, strict=True))
+    what = f"growth in 1,000 frames, of {_FPS * _SECONDS:.0f}"
+    yield Figure(f"UE, the middle one: {what}", grown, "MB", Bar(most=_MOST_MB), ends)
     for name in ("edge", "orchestrator", _NAMES[0]):
         yield median(f"{name}: memory of its own", "MB", [mb for _, mb in crowd[name]])
     more_mb = statistics.median(mb for _, mb in crowd["edge"]) - alone["edge"][-1][1]
@@ -53,7 +59,8 @@ def _sampled(folder: Path, ues: int, seconds: float) -> Mapping[str, Sequence[tu
     with nodes(folder, ues) as brought, SweepProgress(Plain(stderr=True)) as progress:
         processes = brought.processes | {"orchestrator": psutil.Process()}
         with _sampling(processes) as samples:
-            brought.offer(f"fps:{_FPS}", seconds, progress, "zstd")
+            load = drops_none(f"fps:{_FPS}")
+            brought.offer(load, round(_FPS * seconds), progress, "zstd")
     # what is made of them when they have ended is not of them
     ended_s = samples["edge"][0][0] + seconds
     return {name: [one for one in own if one[0] < ended_s] for name, own in samples.items()}
@@ -85,9 +92,15 @@ def _own_mb(process: psutil.Process) -> float:
     return float(memory.rss - memory.shared) / _MB
 
 
-def _growth_mb(samples: Sequence[tuple[float, float]], frames: float) -> float:
-    """In 1,000 frames of so many that came meanwhile: from one half after warm-up to the other."""
-    steady = [mb for _, mb in samples[round(len(samples) * _WARM) :]]
-    half = len(steady) // 2
-    grown = statistics.median(steady[half:]) - statistics.median(steady[:half])
-    return grown / (frames * (1 - _WARM) / 2) * 1000
+def _growth_mb(samples: Sequence[tuple[float, float]], fps: float) -> tuple[float, float, float]:
+    """In 1,000 frames, of which so many came in a second; and the ends of its interval.
+
+    The median slope between readings after warm-up (Theil and Sen), of some together, since those
+    that follow one another are alike.
+    """
+    steady = samples[round(len(samples) * _WARM) :]
+    some = [steady[first : first + _TOGETHER] for first in range(0, len(steady), _TOGETHER)]
+    medians = [[statistics.median(one) for one in zip(*pairs, strict=True)] for pairs in some]
+    at_s, mb = zip(*medians, strict=True)
+    slope, _, low, high = theilslopes(mb, at_s, alpha=0.95)
+    return slope / fps * 1000, low / fps * 1000, high / fps * 1000
