@@ -37,7 +37,7 @@ JUDGES = {
     "netem/probe/proof.py": "tests/netem/test_proof.py",
     "splitbed/node/config.py": f"{NODE}/test_limits.py {NODE}/test_node_config.py",
     "splitbed/wire.py": f"tests/test_wire.py {NODE}/test_limits.py",
-    "splitbed/security/access.py": "tests/security/test_access.py",
+    "splitbed/security/access.py": "tests/security/test_guard.py tests/security/test_access.py",
 }
 """Each module that judges or lets in, and the tests that hold its rules."""
 EXOTIC = "(?!Add_Sub|Sub_Add|Mul_Div|Div_Mul|Add_Mul|Mul_Add)"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from splitbed.errors import MachineError, UsageError
-from splitbed.media.files import hash_bytes
+from splitbed.media.files import hash_bytes, read_file
 from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
 
@@ -45,7 +45,7 @@ class Picture:
         Raises:
             UsageError: the file has gone or cannot be read.
         """
-        return _read(self.path)
+        return read_file(self.path)
 
 
 def load_pictures(path: Path | None = None) -> list[Picture]:
@@ -180,16 +180,9 @@ def _default_picture() -> Picture:
 
 
 def _picture(path: Path, source: str) -> Picture:
-    data = _read(path)
+    data = read_file(path)
     _open(data, str(path)).close()
     return Picture(path.name, path, **hash_bytes(data), source=source)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read the picture {path}: {error.strerror}") from error
 
 
 class _EndlessError(OSError):

@@ -85,7 +85,7 @@ def test_what_else_is_in_a_text_is_told_in_short(tmp_path: Path) -> None:
     assert "'key-0', 'key-1'" in refused(lambda: open_dataset(tmp_path / "a.jsonl"))
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a.json"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a.json", "a.png"])
 def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     assert "no plain file" in refused(lambda: open_dataset(tmp_path / name))

@@ -9,7 +9,14 @@ if TYPE_CHECKING:
     import mlperf_loadgen
 
 SCENARIOS = ("SingleStream", "MultiStream", "Server", "Offline")
-_NS = 1e9
+MOST = {
+    "target_qps": 1e6,
+    "latency_ms": 1e7,
+    "duration_s": 604_800,
+    "queries": 10**8,
+    "samples_per_query": 10**5,
+}
+"""What LoadGen, which counts in whole numbers of some bits, is asked at most."""
 _SEED = 0xDEC0DE
 
 
@@ -30,13 +37,19 @@ class LoadgenAsked:
     seed: int = 0
 
     def check(self) -> None:
-        """Raise UsageError for a scenario that LoadGen does not have."""
+        """Raise UsageError for a scenario that LoadGen does not have, or more than it counts."""
         if self.scenario not in SCENARIOS:
             meant = did_you_mean(self.scenario, SCENARIOS)
             raise UsageError(
                 f"--scenario {self.scenario}: LoadGen has none that is called so{meant} one of "
                 f"{', '.join(SCENARIOS)}"
             )
+        for name, most in MOST.items():
+            if not getattr(self, name) <= most:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(
+                    f"{option} {getattr(self, name):g}: LoadGen takes up to {most:.0f}"
+                )
 
     def settings(self) -> "mlperf_loadgen.TestSettings":
         """As LoadGen takes it."""

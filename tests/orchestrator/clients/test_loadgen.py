@@ -1,5 +1,6 @@
 """LoadGen's own library on a system that takes a known time, and what both say of that."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier
@@ -163,3 +164,17 @@ def test_logs_without_a_result_are_told(tmp_path: Path) -> None:
 def test_a_scenario_that_loadgen_does_not_have_is_refused() -> None:
     with pytest.raises(UsageError, match="did you mean Server"):
         LoadgenAsked("server").check()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (LoadgenAsked(duration_s=math.inf), "--duration-s inf"),
+        (LoadgenAsked(latency_ms=math.nan), "--latency-ms nan"),
+        (LoadgenAsked(queries=1 << 64), "--queries 1.8"),
+        (LoadgenAsked(samples_per_query=100_001), "up to 100000"),
+    ],
+)
+def test_more_than_loadgen_counts_is_refused_by_name(asked: LoadgenAsked, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        asked.check()
