@@ -45,7 +45,7 @@ FLOORS = (
     ("api",),
     ("scenarios",),
     ("checks", "plan", "adapt", "capacity", "clients"),
-    ("offline", "transit"),
+    ("offline", "transit", "federated"),
     ("reports",),
     ("measure",),
     ("testbed",),

@@ -39,7 +39,10 @@ def test_a_lock_holds_what_its_extras_need(lock: str, extras: tuple[str, ...]) -
 
 @pytest.mark.parametrize(
     "extra",
-    ("torch", "mininet", "vmaf", "loadgen", "text", "mutants", "supply", "triton", "nnc", "gpu"),
+    (
+        *("torch", "mininet", "vmaf", "loadgen", "text", "spark", "mutants", "supply", "triton"),
+        *("nnc", "gpu"),
+    ),
 )
 def test_what_is_installed_beside_a_lock_has_one_of_its_own(extra: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -75,11 +75,15 @@ class Scenario(Frozen):
     """In place of `sweep`: the options of a model sweep, of a scenario of models in transit."""
     increments: dict[str, object] = Field(default_factory=dict)
     """In place of both: models, bits and links, of a scenario of models that come in increments."""
+    federated: dict[str, object] = Field(default_factory=dict)
+    """In place of all: UEs, links and coders of federated averaging (clause 9.3)."""
 
     @model_validator(mode="after")
     def _runs_one_of_them(self) -> Self:
-        if sum(map(bool, (self.sweep, self.model_sweep, self.increments))) != 1:
-            raise ValueError("give one of sweep:, model-sweep: and increments:, with options")
+        if sum(map(bool, (self.sweep, self.model_sweep, self.increments, self.federated))) != 1:
+            raise ValueError(
+                "give one of sweep:, model-sweep:, increments: and federated:, with options"
+            )
         beside = self.verify or self.annotations or self.also or self.quantisation
         if not self.sweep and beside:
             raise ValueError("verify:, annotations:, also: and quantisation: go with sweep:")

@@ -17,6 +17,7 @@ from orchestrator.ask.scenario_file import Scenario, load_scenario
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.checks.verify import Verification, read_csv, to_csv, verify
+from orchestrator.federated.run import Outcome as FederatedOutcome
 from orchestrator.measure.watcher import Watcher
 from orchestrator.offline.infer import check_annotations, infer
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
@@ -32,6 +33,7 @@ from orchestrator.results.run_folder import (
 )
 from orchestrator.scenarios.clause_10_3 import detection_tables
 from orchestrator.scenarios.clause_10_5 import call_tables, is_call, quality_table
+from orchestrator.scenarios.federated import clause_9_3
 from orchestrator.scenarios.quantisation import run as quantisation
 from orchestrator.scenarios.swept import swept
 from orchestrator.scenarios.tables import (
@@ -41,6 +43,7 @@ from orchestrator.scenarios.tables import (
     profile_tables,
     verification_table,
 )
+from orchestrator.scenarios.tr import tr_page
 from orchestrator.scenarios.transit import increments, models
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.site import prepared
@@ -55,6 +58,7 @@ from splitbed.metrics.keypoints import keypoint_precision
 TEMPLATE_FILE = "scenario.md"
 OF_ONE_MODEL = ("split", "weights", "width", "runtime", "codec")
 VERIFICATION_FILE, SWEEP_FOLDER, TABLES_FILE = "verification.csv", "sweep", "tables.md"
+REPORT_FILE = "report.html"
 
 
 def begin(
@@ -84,9 +88,11 @@ def begin(
 def _checked(name: str, options: Mapping[str, object], annotations: Path | None) -> Scenario:
     """The scenario with `options` over its own. Raises UsageError for what cannot be run."""
     scenario = load_scenario(name)
-    if scenario.model_sweep or scenario.increments:
+    if not scenario.sweep:
         if annotations:
             raise UsageError("--annotations is for scenarios that find key points")
+        if scenario.federated:
+            return clause_9_3.checked(scenario, options)
         if scenario.increments:
             return increments.checked(scenario, options)
         return models.checked(scenario, options)
@@ -133,6 +139,7 @@ def _what_was_run(scenario: Scenario) -> str:
         mode="json",
         include={
             *("verify", "annotations", "sweep", "quantisation", "model_sweep", "increments"),
+            "federated",
         },
         exclude_defaults=True,
     )
@@ -152,6 +159,18 @@ def in_transit(folder: Path) -> bool:
 def in_increments(folder: Path) -> bool:
     """Whether the scenario begun there sends models in increments. Raises UsageError."""
     return bool(_begun(folder).increments)
+
+
+def is_federated(folder: Path) -> bool:
+    """Whether the scenario begun there trains a model. Raises UsageError."""
+    return bool(_begun(folder).federated)
+
+
+def run_federated(folder: Path, told: Told) -> FederatedOutcome:
+    """Run that one, or go on with it, and leave its report. Raises SplitbedError."""
+    outcome = clause_9_3.run(_begun(folder), folder, told)
+    RunFolder(folder).replace(REPORT_FILE, tr_page(folder))
+    return outcome
 
 
 def run_increments(folder: Path, told: Told) -> list[Outcome[IncrementRow]]:

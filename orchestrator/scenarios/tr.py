@@ -27,8 +27,15 @@ from orchestrator.scenarios.clause_10_2 import ANY_MODEL, POSENET
 from orchestrator.scenarios.clause_10_3 import RETINANET, SSD300
 from orchestrator.scenarios.clause_10_5 import SUPER_RESOLUTION, is_call
 from orchestrator.scenarios.conditions import conditions
+from orchestrator.scenarios.federated import clause_9_3
 from orchestrator.scenarios.quantisation.tables import sheets
-from orchestrator.scenarios.sheets import model_sheet, node_sheet, part_sheet, verification_sheet
+from orchestrator.scenarios.sheets import (
+    model_sheet,
+    node_sheet,
+    part_sheet,
+    verification_sheet,
+    written_sheets,
+)
 from orchestrator.scenarios.tables import finds
 from orchestrator.scenarios.transit.document import results
 from splitbed.command import printable
@@ -106,6 +113,9 @@ def _document(folder: Path) -> list[Block]:
     if not (folder / SCENARIO_FILE).is_file():
         return _in_transit(folder, 1) if _is_in_transit(folder) else _results(folder, None)
     scenario = load_scenario(str(folder / SCENARIO_FILE))
+    if scenario.federated:
+        sheets_ = written_sheets(folder, clause_9_3.TITLES, clause_9_3.NOTES)
+        return [*_template(scenario), Heading(2, "Results (clause 9.3)"), *sheets_]
     if not scenario.sweep:
         return _template(scenario) + _in_transit(folder, 2)
     found = _template(scenario) + _results(folder / SWEEP_FOLDER, folder)

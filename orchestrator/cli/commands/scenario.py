@@ -73,6 +73,8 @@ def scenario_run(
         folder = _going_on(Path(name), alone=not (options or annotations or out))
     else:
         folder = scenario_run.begin(name, options, annotations, out)
+    if scenario_run.is_federated(folder):
+        raise typer.Exit(_run_federated(folder))
     if scenario_run.in_transit(folder):
         raise typer.Exit(_run_models(folder))
     if scenario_run.in_increments(folder):
@@ -111,6 +113,19 @@ def _run_models(folder: Path) -> int:
         outcome = scenario_run.run_models(folder, lambda words: say(words, stderr=True))
     show_models(outcome, as_json=False)
     say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
+    return outcome.exit_code
+
+
+def _run_federated(folder: Path) -> int:
+    from orchestrator.cli.show.federated import show_targets
+    from orchestrator.cli.watch.heartbeat import alive
+    from orchestrator.scenarios import run as scenario_run
+
+    with alive("training on UEs"):
+        outcome = scenario_run.run_federated(folder, lambda words: say(words, stderr=True))
+    show_targets(outcome.targets)
+    say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
+    say(f"Report: {folder / scenario_run.REPORT_FILE}")
     return outcome.exit_code
 
 

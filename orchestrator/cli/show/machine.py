@@ -4,6 +4,7 @@ import json
 import sys
 
 from netem.backends import choose, diagnose
+from orchestrator.federated import spark
 from orchestrator.reports.terminal import Line, show_lines
 from orchestrator.testbed.scratch import remove_abandoned
 from splitbed.command import say
@@ -13,7 +14,7 @@ from splitbed.node import processor
 
 def doctor(*, as_json: bool) -> int:
     """What this machine can do; 0 when it can shape links, else 3."""
-    findings = diagnose()
+    findings = [*diagnose(), *spark.findings()]
     try:
         backend, lacking = choose(), ""
     except MachineError as error:
