@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 HERE = Path(__file__).resolve().parent.parent
 LEAST = 0.9
 RESULTS, JUDGEMENT = "tests/orchestrator/results", "orchestrator/results/judgement"
-NODE = "tests/node"
+NODE, SECURITY = "tests/node", "tests/security"
 RULES = f"{RESULTS}/test_limits.py {RESULTS}/test_summary.py {RESULTS}/test_advice.py"
 JUDGES = {
     f"{JUDGEMENT}/validity.py": RULES,
@@ -37,7 +37,8 @@ JUDGES = {
     "netem/probe/proof.py": "tests/netem/test_proof.py",
     "splitbed/node/config.py": f"{NODE}/test_limits.py {NODE}/test_node_config.py",
     "splitbed/wire.py": f"tests/test_wire.py {NODE}/test_limits.py",
-    "splitbed/security/access.py": "tests/security/test_guard.py tests/security/test_access.py",
+    "splitbed/security/access.py": f"{SECURITY}/test_guard.py {SECURITY}/test_access.py "
+    f"{SECURITY}/test_rotation.py",
 }
 """Each module that judges or lets in, and the tests that hold its rules."""
 EXOTIC = "(?!Add_Sub|Sub_Add|Mul_Div|Div_Mul|Add_Mul|Mul_Add)"

@@ -9,7 +9,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.frames import Taken, UntilEnough
-from orchestrator.measure.time_limits import TimeLimits
+from orchestrator.measure.time_limits import TimeLimits, arrival_s
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.enough_frames import is_enough
 from splitbed.timeline import NS_PER_MS, Stage
@@ -36,6 +36,20 @@ def test_a_frame_may_take_longer_where_its_link_or_its_ue_is_slower() -> None:
     assert limits.frame_s(cell(loss_pct=1)) > usual_s
     assert limits.frame_s(cell(pace=Pace(slowdown=10))) > 9 * usual_s
     assert TimeLimits(100, None, outage_s=60).frame_s(cell()) > usual_s + 60
+
+
+@pytest.mark.parametrize(("nbytes", "rate_mbit"), [(2 * 10**9, 100), (10**9, 5), (10**6, 0.1)])
+def test_what_is_delivered_has_the_time_of_its_bytes_at_its_rate(
+    nbytes: int, rate_mbit: float
+) -> None:
+    limits, asked = TimeLimits(result_bytes=100, frame_timeout_s=None), cell(rate_mbit)
+    on_the_wire_s = nbytes * 8 / (rate_mbit * 1e6)
+    for allowed_s in (
+        limits.delivery_s(asked, nbytes) - limits.delivery_s(asked, 0),
+        arrival_s(symmetric(rate_mbit=rate_mbit), nbytes),
+        arrival_s(symmetric(rate_mbit=rate_mbit), nbytes, nbytes) - nbytes / 1e6,
+    ):
+        assert 2 * on_the_wire_s < allowed_s < 10 * on_the_wire_s + 60 + nbytes / 1e6
 
 
 def test_a_limit_that_was_asked_for_holds_for_every_frame() -> None:
