@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from splitbed.errors import NodeError, UsageError
-from splitbed.media.recipes import PictureRecipe, SoundRecipe
+from splitbed.media.recipes import PictureRecipe, SoundRecipe, TokenRecipe
 from splitbed.tensors import TensorInfo, Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import TensorHeader
@@ -20,6 +20,7 @@ from splitbed.wire import (
     recipe_of,
     sound_of,
     tensors_of,
+    text_of,
     whole_tensors,
 )
 
@@ -210,3 +211,26 @@ def test_small_tensors_travel_whole_and_are_what_they_say() -> None:
     large = 64 << 20
     assert len(whole_tensors({"y": np.zeros(large, np.uint8)})) == 1
     assert whole_tensors({"y": np.zeros(large + 1, np.uint8)}) == []
+
+
+def test_a_text_is_as_long_as_all_inputs_and_is_filled_up_with_a_token() -> None:
+    def text(length: int = 5, filler: int = 0) -> nodes_pb2.Text:
+        return nodes_pb2.Text(length=length, vocabulary=9, filler=filler)
+
+    def of(*sizes: int) -> list[TensorInfo]:
+        return [TensorInfo(f"x{place}", "INT64", (1, size)) for place, size in enumerate(sizes)]
+
+    most = 2**31 - 1
+    assert text_of(text(filler=most), of(5, 5)) == TokenRecipe(5, 9, most)
+    for inputs in (of(4), of(6), of(5, 4), of(), [TensorInfo("x", "INT64", (2, 5))]):
+        with pytest.raises(UsageError, match="a text of 5 tokens is no input of"):
+            text_of(text(), inputs)
+    with pytest.raises(UsageError, match=f"not with {most + 1}"):
+        text_of(text(filler=most + 1), of(5))
+
+
+def test_a_text_travels_as_what_it_is() -> None:
+    infos = (TensorInfo("x", "INT64", (1, 5)),)
+    read = input_message(b"t", TokenRecipe(5, 9, 3), "t.txt", infos)
+    assert (read.text.data, read.name, read.WhichOneof("source")) == (b"t", "t.txt", "text")
+    assert text_of(read.text, infos) == TokenRecipe(5, 9, 3)
