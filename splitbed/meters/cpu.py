@@ -38,6 +38,11 @@ class Ledger:
         """What was computed so far is nobody's."""
         self.book({}, REST)
 
+    @property
+    def unbooked_ns(self) -> int:
+        """What was computed since the last booking."""
+        return self.read() - self._booked_ns
+
     def rest(self, spent: dict[str, int], now_ns: int) -> None:
         """Book as rest what was computed since the stage before; `now_ns` is CLOCK_MONOTONIC."""
         if now_ns - self._at_ns >= _SAME_NS:

@@ -103,6 +103,7 @@ def _counted() -> nodes_pb2.Resources:
     return nodes_pb2.Resources(
         at_ns=time.monotonic_ns(),
         cpu_s=time.process_time(),
+        unbooked_ns=max(LEDGER.unbooked_ns, 0),
         voluntary_switches=used.ru_nvcsw,
         involuntary_switches=used.ru_nivcsw,
     )

@@ -332,6 +332,7 @@ class Resources(_message.Message):
     ENERGY_FIELD_NUMBER: _builtins.int
     GPUS_FIELD_NUMBER: _builtins.int
     LACKS_FIELD_NUMBER: _builtins.int
+    UNBOOKED_NS_FIELD_NUMBER: _builtins.int
     at_ns: _builtins.int
     """CLOCK_MONOTONIC"""
     cpu_s: _builtins.float
@@ -343,6 +344,8 @@ class Resources(_message.Message):
     """the kernel's own"""
     pss_bytes: _builtins.int
     """now"""
+    unbooked_ns: _builtins.int
+    """CPU time since the last stage of a frame"""
     @_builtins.property
     def energy(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnergyReading]:
         """of the meter that it has, if any"""
@@ -366,10 +369,11 @@ class Resources(_message.Message):
         energy: _abc.Iterable[Global___EnergyReading] | None = ...,
         gpus: _abc.Iterable[Global___GpuReading] | None = ...,
         lacks: _abc.Iterable[_builtins.str] | None = ...,
+        unbooked_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_involuntary_switches", b"_involuntary_switches", "_pss_bytes", b"_pss_bytes", "_rss_bytes", b"_rss_bytes", "_rss_peak_bytes", b"_rss_peak_bytes", "_voluntary_switches", b"_voluntary_switches", "involuntary_switches", b"involuntary_switches", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes", "rss_peak_bytes", b"rss_peak_bytes", "voluntary_switches", b"voluntary_switches"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_involuntary_switches", b"_involuntary_switches", "_pss_bytes", b"_pss_bytes", "_rss_bytes", b"_rss_bytes", "_rss_peak_bytes", b"_rss_peak_bytes", "_voluntary_switches", b"_voluntary_switches", "at_ns", b"at_ns", "cpu_s", b"cpu_s", "energy", b"energy", "gpus", b"gpus", "involuntary_switches", b"involuntary_switches", "lacks", b"lacks", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes", "rss_peak_bytes", b"rss_peak_bytes", "voluntary_switches", b"voluntary_switches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_involuntary_switches", b"_involuntary_switches", "_pss_bytes", b"_pss_bytes", "_rss_bytes", b"_rss_bytes", "_rss_peak_bytes", b"_rss_peak_bytes", "_voluntary_switches", b"_voluntary_switches", "at_ns", b"at_ns", "cpu_s", b"cpu_s", "energy", b"energy", "gpus", b"gpus", "involuntary_switches", b"involuntary_switches", "lacks", b"lacks", "pss_bytes", b"pss_bytes", "rss_bytes", b"rss_bytes", "rss_peak_bytes", b"rss_peak_bytes", "unbooked_ns", b"unbooked_ns", "voluntary_switches", b"voluntary_switches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__involuntary_switches: _TypeAlias = _typing.Literal["involuntary_switches"]  # noqa: Y015
     _WhichOneofArgType__involuntary_switches: _TypeAlias = _typing.Literal["_involuntary_switches", b"_involuntary_switches"]  # noqa: Y015

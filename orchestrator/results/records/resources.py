@@ -24,6 +24,8 @@ class NodeResources(Record, frozen=True, kw_only=True):
     shared_machine: bool = False
     """Whether other nodes are on its machine."""
     cpu_s: float | None = None
+    rest_s: float = 0.0
+    """Of that, after the last stage of the last frame."""
     voluntary_switches: int | None = None
     involuntary_switches: int | None = None
     rss_bytes: int | None = None

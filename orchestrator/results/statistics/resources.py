@@ -67,6 +67,9 @@ def _use(name: str, visits: Sequence[MeasuredVisit]) -> NodeUse:
     stages = dict.fromkeys(stage for one in sums for stage in one) if all(sums) else {}
     cpu_ms = each("cpu_s", 1e3)
     stages_ms = {stage: sum(one.get(stage, 0.0) for one in sums) / frames for stage in stages}
+    if stages_ms:  # what followed the last frame is no frame's own
+        rest_ms = sum(one.rest_s for one in every) * 1e3 / frames
+        stages_ms[REST] = stages_ms.get(REST, 0.0) + rest_ms
     if cpu_ms is not None and not any(sums) and _alone(visits):
         stages_ms = {REST: cpu_ms}  # no frame came to it
     crossed = [visit.crossed_bytes.get(name, (0, 0)) for visit in visits]

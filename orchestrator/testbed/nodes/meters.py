@@ -91,6 +91,7 @@ def taken(readings: Sequence[nodes_pb2.Resources], cpus: int) -> NodeResources:
     return NodeResources(
         wall_s=wall_s,
         cpu_s=faults.rise("CPU seconds", first.cpu_s, last.cpu_s, cpus * wall_s * _SLACK + 0.1),
+        rest_s=last.unbooked_ns / _S,
         voluntary_switches=_count(faults, "voluntary_switches", first, last),
         involuntary_switches=_count(faults, "involuntary_switches", first, last),
         rss_bytes=last.rss_bytes if last.HasField("rss_bytes") else None,

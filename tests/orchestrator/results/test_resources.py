@@ -91,6 +91,11 @@ def test_each_node_has_a_line_whose_stages_add_up() -> None:
     assert sent == {"ue": ("1000", "100"), "edge": ("100", "1000")}
 
 
+def test_what_follows_the_last_frame_is_rest() -> None:
+    tail = NodeResources(wall_s=1.0, cpu_s=0.04, rest_s=0.006)
+    assert row_of(visit({"ue": tail, "edge": TOOK})).ue_rest_cpu_ms == 5 + 3
+
+
 def test_of_a_node_that_no_frame_came_to_all_is_rest() -> None:
     cell = visit({"ue": TOOK, "edge": TOOK}).cell
     alone = FrameRecord(attempt="a", stages=STAGES[:1], e2e_ms=10, cpu_ns={"ue": CPU_NS["ue"]})
