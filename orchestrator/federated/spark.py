@@ -68,6 +68,7 @@ def write_settings(folder: Path, address: str, ues: int, quorum: int, limit_s: f
         "spark.authenticate.secret": secrets.token_hex(32),
         "spark.network.crypto.enabled": "true",
         "spark.ui.enabled": "false",
+        "spark.ui.killEnabled": "false",  # of the Master's page, which is always there
         "spark.ui.showConsoleProgress": "false",
         "spark.master.rest.enabled": "false",
         "spark.eventLog.enabled": "false",
