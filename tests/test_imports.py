@@ -43,7 +43,7 @@ ALSO = {
 FLOORS = (
     ("cli",),
     ("api",),
-    ("scenarios",),
+    ("scenarios", "fleet"),
     ("checks", "plan", "adapt", "capacity", "clients"),
     ("offline", "transit", "federated"),
     ("reports",),

@@ -41,7 +41,7 @@ def test_a_lock_holds_what_its_extras_need(lock: str, extras: tuple[str, ...]) -
     "extra",
     (
         *("torch", "mininet", "vmaf", "loadgen", "text", "spark", "mutants", "supply", "triton"),
-        *("nnc", "gpu"),
+        *("nnc", "gpu", "ray", "slurm"),
     ),
 )
 def test_what_is_installed_beside_a_lock_has_one_of_its_own(extra: str) -> None:

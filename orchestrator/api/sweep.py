@@ -31,6 +31,7 @@ def sweep(
     config: Place | None = None,
     resume: Place | None = None,
     remeasure: Remeasure | None = None,
+    on: str | None = None,
     progress: Callable[[Step], None] | None = None,
     **options: Unpack[SweepWords],
 ) -> Run:
@@ -39,8 +40,9 @@ def sweep(
     `model` is the NAME of a model of the zoo, a FILE, or a `torch.nn.Module`, which is exported to
     ONNX with its `example_inputs`. `config` is a YAML file of options, which those given here
     replace; `resume` the folder of a run to go on with, which takes no others but
-    `remeasure="invalid"`: its INVALID cells are measured again. `progress` is called with every
-    :class:`Step`; what it raises ends the sweep.
+    `remeasure="invalid"`: its INVALID cells are measured again. `on` names the
+    machines that measure it, as `--on` does. `progress` is called with every :class:`Step`; what it
+    raises ends the sweep.
 
     A run that came to its end is given back, whatever its verdict. What stopped one is raised once
     all is cleaned up, with a note on how to go on: UsageError, MachineError, RunError, or
@@ -50,9 +52,10 @@ def sweep(
     wanted = config_or_resumed(model_file(model, example_inputs), config, resume, options)
     follower = Follower(progress)
     with follower.raising():
-        outcome = run_sweep(wanted, follower, Path(resume) if resume else None, again)
+        outcome = run_sweep(wanted, follower, Path(resume) if resume else None, again, on)
     if outcome.stopped is not None:
-        go_on = f"go on with splitbed.sweep(resume={str(outcome.folder)!r})"
+        where = f", on={on!r}" if on else ""
+        go_on = f"go on with splitbed.sweep(resume={str(outcome.folder)!r}{where})"
         outcome.stopped.add_note(f"what was measured is in {outcome.folder}; {go_on}")
         raise outcome.stopped
     return Run(outcome.folder)
@@ -66,6 +69,7 @@ def follow(
     config: Place | None = None,
     resume: Place | None = None,
     remeasure: Remeasure | None = None,
+    on: str | None = None,
     **options: Unpack[SweepWords],
 ) -> Iterator[Step]:
     """Every step of a sweep as it happens; the last one's `folder` is for `open_run`.
@@ -88,6 +92,7 @@ def follow(
             config=config,
             resume=resume,
             remeasure=remeasure,
+            on=on,
             progress=hand_over,
             **options,
         )
@@ -136,15 +141,24 @@ def run_sweep(
     watcher: Watcher,
     resumed: Path | None = None,
     remeasure: Remeasure | None = None,
+    on: str | None = None,
 ) -> SweepOutcome:
     """Run it, or go on with it, and leave its report; the outcome says what stopped it, if any.
 
-    Raises SplitbedError for what stops it before the first cell.
+    Here, or on the machines that `on` names. Raises SplitbedError for what stops it before the
+    first cell.
     """
-    # plans take a while to import
-    from orchestrator.plan.forecasts import forecasts
+    # plans take a while to import, and few sweeps are on many machines
+    if on is not None:
+        from orchestrator.fleet.named import fleet_named
+        from orchestrator.fleet.run import run_on
 
-    outcome = leave_report(measuring.run(wanted, watcher, resumed, remeasure, forecasts))
+        measured = run_on(fleet_named(on), wanted, watcher, resumed, remeasure)
+    else:
+        from orchestrator.plan.forecasts import forecasts
+
+        measured = measuring.run(wanted, watcher, resumed, remeasure, forecasts)
+    outcome = leave_report(measured)
     for line in outcome.unfinished:
         watcher.note(line)
     return outcome

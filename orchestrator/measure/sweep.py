@@ -29,7 +29,7 @@ from orchestrator.results.journal import Journal
 from orchestrator.results.judgement.raced import nothing_raced
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, advised, judge_run
 from orchestrator.results.profile import Profile
-from orchestrator.results.records import RunRecord
+from orchestrator.results.records import Drift, RunRecord
 from orchestrator.results.run_folder import RunFolder, check_free, create
 from orchestrator.results.statistics.drift import drift
 from orchestrator.testbed.local import LocalModel
@@ -184,12 +184,14 @@ def _measured(
     return None
 
 
-def begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
+def begun(folder: RunFolder, fresh: RunRecord, comparable: Sequence[str] = COMPARABLE) -> RunRecord:
     """The record of a new run, or of one that goes on under the conditions that it began with."""
     if not folder.exists:
         return fresh
     run, facts = folder.read_run(), fresh.conditions
-    changed = [k for k in COMPARABLE if getattr(run.conditions, k) != getattr(facts, k)]
+    if folder.read_run().fleet and not fresh.fleet:
+        raise UsageError(f"{folder.path} is measured on many machines: go on with it by --on")
+    changed = [k for k in comparable if getattr(run.conditions, k) != getattr(facts, k)]
     changed += ["model or inputs"] if run.model != fresh.model else []
     # an earlier version did not know all options of today: it had their usual values
     asked = read_config(folder.path).model_dump(mode="json")
@@ -208,18 +210,24 @@ def begun(folder: RunFolder, fresh: RunRecord) -> RunRecord:
 def _end(
     journal: Journal, groups: Sequence[Sequence[Visit]], stopped: BaseException | None
 ) -> SweepOutcome:
-    """Judge what was measured and write it down, as far as the disk lets us."""
-    run, table = journal.run, journal.rows
-    reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
-    reason = reason or nothing_raced(run, table)
-    judged = judge_run(table, run.cells_asked, reason)
+    """Judge what was measured, and whether the nodes drifted meanwhile."""
     of = {visit.key: place for place, one in enumerate(groups) for visit in one}
     # the anchors at the end are not there by chance, which the test of a drift takes for granted
     both = zip(journal.visits, journal.visit_rows, strict=True)
     drawn = [(visit, row) for visit, row in both if visit.key in of]
     together = [of[visit.key] for visit, _ in drawn]
     began_ns = [visit.began_ns for visit, _ in drawn]
-    found = drift([row for _, row in drawn], began_ns, together, resumed=bool(run.resumed))
+    resumed = bool(journal.run.resumed)
+    found = drift([row for _, row in drawn], began_ns, together, resumed=resumed)
+    return concluded(journal, found, stopped)
+
+
+def concluded(journal: Journal, found: Drift | None, stopped: BaseException | None) -> SweepOutcome:
+    """Judge what was measured, and write it down as far as the disk lets us."""
+    run, table = journal.run, journal.rows
+    reason = None if stopped is None else str(stopped) or "the sweep was interrupted"
+    reason = reason or nothing_raced(run, table)
+    judged = judge_run(table, run.cells_asked, reason)
     advice = advised(replace(run, drift=found), table)
     verdict = Verdict(judged.valid, judged.reasons, advice)
     try:

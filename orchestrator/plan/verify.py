@@ -150,6 +150,6 @@ def verify(
 def _row_of(asked: Configuration, table: Sequence[Row]) -> Row:
     wanted = (asked.split, asked.codecs, asked.link_words, asked.pace.words, asked.load.words)
     for row in table:
-        if (row.split, row.codec, *row.conditions) == wanted:
+        if (row.split, row.codec, row.link, row.ue, row.load) == wanted:
             return row
     raise LinkError(f"{asked.key} was not measured")

@@ -8,7 +8,7 @@ from orchestrator.ask.split_point import encodes
 from orchestrator.reports.export import UNKNOWN, figure, sent_bytes
 from orchestrator.reports.grid import Grid, GridColumn
 from orchestrator.results.judgement.choice import choices
-from orchestrator.results.rows import COLUMNS, Row, known
+from orchestrator.results.rows import COLUMNS, Conditions, Row, known
 
 
 def sweep_table(table: Sequence[Row]) -> Grid:
@@ -30,9 +30,10 @@ def sweep_table(table: Sequence[Row]) -> Grid:
         for head, told in (keys | numbers).items()
     ]
     best = {id(row) for choice in choices(table) for row in choice.tied}
+    several = len({where.measured_on for where in conditions}) > 1
     for where in conditions:
         times = [_time(line.get(where), best) for line in lines]
-        columns.append(GridColumn(_heading(*where), times, right=True))
+        columns.append(GridColumn(_heading(where, several=several), times, right=True))
     return Grid(columns, keys=len(keys), caption="End-to-end time, measured/bound")
 
 
@@ -71,10 +72,13 @@ def _of_part(part: int) -> Callable[[Row], str]:
     return told
 
 
-def _heading(link: str, ue: str, load: str) -> str:
+def _heading(where: Conditions, *, several: bool) -> str:
+    """The machine, too, where they are of several."""
+    link, ue, load, machine = where
     slowed = f"\nUE {ue}" if ue else ""
     loaded = f"\n{load}" if load else ""
-    return (link + loaded).replace(", ", "\n") + slowed
+    on = f"\non {machine}" if several else ""
+    return (link + loaded).replace(", ", "\n") + slowed + on
 
 
 def _megabytes(nbytes: int) -> str:

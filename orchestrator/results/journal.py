@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.line_file import LineFile
-from orchestrator.results.profile import read_profile
+from orchestrator.results.profile import read_profiles
 from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import (
@@ -32,6 +32,7 @@ from orchestrator.results.statistics.measured_visit import (
     counting_of,
     measured_visit,
     standing_for,
+    was_elsewhere,
 )
 from orchestrator.results.summary import rows_of, visit_rows, with_predicted
 from orchestrator.results.tables import accuracy_csv, resources_csv, summary_csv, ues_csv
@@ -95,7 +96,7 @@ class Journal:
     def rows(self) -> list[Row]:
         """Their rows."""
         own = [self._row(cell.key) for cell in self.cells]
-        return rows_of(self.run, self._by_cell, own, read_profile(self.folder))
+        return rows_of(self.run, self._by_cell, own, read_profiles(self.folder))
 
     def _row(self, key: str) -> Row:
         """What the cell's visits say by themselves."""
@@ -113,7 +114,7 @@ class Journal:
     def visit_rows(self) -> list[Row]:
         """Theirs, each as if it were all of its cell."""
         if self._alone is None:
-            self._alone = visit_rows(self.run, self.visits, read_profile(self.folder))
+            self._alone = visit_rows(self.run, self.visits, read_profiles(self.folder))
         return self._alone
 
     @property
@@ -124,7 +125,7 @@ class Journal:
     @property
     def every(self) -> list[Row]:
         """Those of the cells that were not measured with them, as a race predicts them."""
-        return with_predicted(self.run, self.cells, self.rows, read_profile(self.folder))
+        return with_predicted(self.run, self.cells, self.rows, read_profiles(self.folder))
 
     def add_frame(self, frame: FrameRecord) -> None:
         """Write down a frame of the cell that is measured; no more of it is kept."""
@@ -180,6 +181,8 @@ class Journal:
 
     def _take(self, cell: CellRecord, frames: Sequence[FrameRecord]) -> None:
         visits = self._visits.setdefault(cell.key, {})
+        if was_elsewhere((visit.cell for visit in visits.values()), cell):
+            visits.clear()
         before = visits.get(cell.block)
         counts = counting_of(before.cell if before else None, cell)
         if before and counts is not cell:

@@ -8,6 +8,7 @@ pause; parts between two of them are predicted by the layers that they have more
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, chain, pairwise, product
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from orchestrator.ask.flow import FLOWS, UPLINK, Place, Way
 from orchestrator.ask.topology import kind_of
 from orchestrator.results.columns import csv_text
 from orchestrator.results.json_record import json_text
-from orchestrator.results.run_folder import PROFILE_FILE, RunFolder
+from orchestrator.results.run_folder import PROFILE_FILE, PROFILES, RunFolder
 from splitbed.checked import Frozen
 
 PUBLISHED_COLUMNS = (
@@ -217,9 +218,26 @@ class Profile(Frozen):
         return csv_text(PUBLISHED_COLUMNS, self.table())
 
 
+Profiles = Mapping[str, Profile]
+"""By the machine that they are of: of a run on one, which no row names, by no name."""
+
+
+def read_profiles(folder: RunFolder) -> Profiles:
+    """By the machine, where the run was measured on several; else the one, of no name."""
+    files = sorted((folder.path / PROFILES).glob("*.json"))
+    if not files:
+        return {"": found} if (found := read_profile(folder)) else {}
+    each = {file.stem: _read(file) for file in files}
+    return {name: profile for name, profile in each.items() if profile}
+
+
 def read_profile(folder: RunFolder) -> Profile | None:
     """The profile that a sweep left in its run folder; None where there is none to be read."""
+    return _read(folder.path / PROFILE_FILE)
+
+
+def _read(file: Path) -> Profile | None:
     try:
-        return Profile.model_validate_json(json_text(folder.path / PROFILE_FILE))
+        return Profile.model_validate_json(json_text(file))
     except (OSError, ValueError):
         return None

@@ -16,7 +16,7 @@ from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.facts import InputFacts
 from orchestrator.results.json_record import json_text
 from orchestrator.results.kinds import RUN_FILE, check_sweep
-from orchestrator.results.profile import Profile, read_profile
+from orchestrator.results.profile import Profile, Profiles, read_profiles
 from orchestrator.results.records import CellRecord, FrameRecord, RunRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import (
@@ -75,7 +75,7 @@ class Reading:
     visits: Sequence[Sequence[CellRecord]]
     frames: Mapping[str, Sequence[FrameRecord]]
     """By the attempt at a cell that they are of."""
-    profile: Profile | None
+    profiles: Profiles
     clause: str | None
     calibration: tuple[InputFacts, ...]
     damage: tuple[str, ...]
@@ -86,6 +86,11 @@ class Reading:
     def cells(self) -> list[CellRecord]:
         """One visit of each, which stands for all: the first, or the first that failed."""
         return [standing_for(visits) for visits in self.visits]
+
+    @property
+    def profile(self) -> Profile | None:
+        """Of the nodes; of a run on several machines, of the first."""
+        return next(iter(self.profiles.values()), None)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -102,12 +107,12 @@ class Reading:
             for visits in self.visits
         ]
         own = [measured_row(self.run, visits) for visits in every]
-        return rows_of(self.run, every, own, self.profile)
+        return rows_of(self.run, every, own, self.profiles)
 
     @cached_property
     def every(self) -> list[Row]:
         """The rows, and those that a race predicts of cells that were not measured."""
-        return with_predicted(self.run, self.cells, self.rows, self.profile)
+        return with_predicted(self.run, self.cells, self.rows, self.profiles)
 
     @cached_property
     def by_point(self) -> dict[GridPoint, Row]:
@@ -199,7 +204,7 @@ def read_folder(path: Path, name: str | None = None) -> Reading:
         run=run,
         visits=run.in_order(counting(contents.cells)),
         frames=contents.frames,
-        profile=read_profile(folder),
+        profiles=read_profiles(folder),
         clause=_clause(path),
         calibration=frames,
         tables=tables,

@@ -28,11 +28,15 @@ Covers = Literal["frames of this run", "blocks of this run", "runs"]
 
 
 class Conditions(NamedTuple):
-    """Under which a row was measured, in words; of what is as usual nothing."""
+    """Under which a row was measured, in words; of what is as usual nothing.
+
+    And on which machine, where a run has several.
+    """
 
     link: str = ""
     ue: str = ""
     load: str = ""
+    measured_on: str = ""
 
     @property
     def words(self) -> str:
@@ -127,8 +131,8 @@ class Row(ResourceColumns, frozen=True, kw_only=True):
 
     @property
     def conditions(self) -> Conditions:
-        """What must be equal for rows to be compared: the link, the pace of the UE, the load."""
-        return Conditions(self.link, self.ue, self.load)
+        """What must be equal for rows to be compared: link, pace of the UE, load, machine."""
+        return Conditions(self.link, self.ue, self.load, self.measured_on)
 
     @property
     def with_codec(self) -> str:

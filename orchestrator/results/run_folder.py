@@ -3,6 +3,7 @@
     run.json        what was asked and the conditions     samples.jsonl   a line per frame
     cells.jsonl     a line per cell when it ends          summary.csv     a row per ended cell
     profile.json    what both nodes' profiles say         profile.csv     the same, a row per cut
+    profiles/       of a run on several machines, those of each
     calibration.json  ranges and frames of the codecs     accuracy.csv    every metric of every row
     dials.json      the codecs' numbers that were searched for
     tables/         what stages of codecs were fitted to, by sha256
@@ -44,7 +45,7 @@ MOST_LINE_BYTES = 16 << 20
 """Of a line that is read; what goes on beyond is read as the next, and is damage."""
 PROFILE_FILE, PROFILE_TABLE_FILE = "profile.json", "profile.csv"
 CALIBRATION_FILE, ACCURACY_FILE = "calibration.json", "accuracy.csv"
-PREDICTIONS, TABLES, TRACES = "predictions", "tables", "traces"
+PREDICTIONS, PROFILES, TABLES, TRACES = "predictions", "profiles", "tables", "traces"
 DIALS_FILE = "dials.json"
 _SHA256 = re.compile("[0-9a-f]{64}")
 SCENARIO_FILE = "scenario.yaml"  # in the folder above, where a scenario runs the sweep
@@ -183,6 +184,10 @@ class RunFolder:
     def write_prediction(self, cell: str, name: str, text: str) -> None:
         """Write what was found in one picture, over what was found there before."""
         self._write_below(f"{PREDICTIONS}/{cell}", name, text)
+
+    def write_profile(self, machine: str, text: str) -> None:
+        """Write what the nodes of one of several machines took."""
+        self._write_below(PROFILES, f"{machine}.json", text)
 
     def write_trace(self, text: str) -> str:
         """Write the times of a load; gives their sha256, by which they are found."""

@@ -10,7 +10,7 @@ from orchestrator.results.judgement.anchors import compared
 from orchestrator.results.judgement.disturbance import marked
 from orchestrator.results.judgement.validity import pace_remark
 from orchestrator.results.prediction import with_prediction
-from orchestrator.results.profile import Profile
+from orchestrator.results.profile import Profile, Profiles
 from orchestrator.results.records import CellRecord, PredictedCell, RunRecord
 from orchestrator.results.rows import Row
 from orchestrator.results.statistics.measured_visit import MeasuredVisit, measured_visit
@@ -20,16 +20,16 @@ def rows_of(
     run: RunRecord,
     cells: Sequence[Sequence[MeasuredVisit]],
     own: Sequence[Row],
-    profile: Profile | None,
+    profiles: Profiles,
 ) -> list[Row]:
     """A row for each of the cells, of its visits that count: its `own` (:func:`measured_row`),
     completed."""
-    table = completed(own, profile, cells)
+    table = completed(own, profiles, cells)
     if all(len(visits) == 1 for visits in cells):
         return table
     every = [visit for visits in cells for visit in visits]
     disturbed: dict[str, list[str]] = {}
-    for visit, row in zip(every, visit_rows(run, every, profile), strict=True):
+    for visit, row in zip(every, visit_rows(run, every, profiles), strict=True):
         told = f"{when(run, visit)}{row.disturbed}" if row.disturbed else ""
         disturbed.setdefault(visit.cell.key, []).append(told)
     return [
@@ -38,34 +38,33 @@ def rows_of(
     ]
 
 
-def visit_rows(
-    run: RunRecord, visits: Sequence[MeasuredVisit], profile: Profile | None
-) -> list[Row]:
+def visit_rows(run: RunRecord, visits: Sequence[MeasuredVisit], profiles: Profiles) -> list[Row]:
     """A row for each visit alone, as if it were all that was measured of its cell."""
     alone = [[visit] for visit in visits]
-    return completed([measured_row(run, one) for one in alone], profile, alone)
+    return completed([measured_row(run, one) for one in alone], profiles, alone)
 
 
 def completed(
-    table: Sequence[Row], profile: Profile | None, cells: Sequence[Sequence[MeasuredVisit]]
+    table: Sequence[Row], profiles: Profiles, cells: Sequence[Sequence[MeasuredVisit]]
 ) -> list[Row]:
     """The rows of all `cells`, each with what the others and the profile say of it."""
+
+    def predicted(row: Row, last: CellRecord) -> Row:
+        profile = profiles.get(row.measured_on)
+        if profile is None or last.ues or last.shared:
+            return row  # a profile says nothing of UEs that wait for one another
+        return with_prediction(row, profile, last.segments)
+
     done = compared(_with_slowdowns(table))
-    if profile:
-        done = [
-            # a profile says nothing of UEs that wait for one another
-            row if last.ues or last.shared else with_prediction(row, profile, last.segments)
-            for row, last in zip(done, (visits[-1].cell for visits in cells), strict=True)
-        ]
-    return marked(done)
+    return marked([predicted(row, own[-1].cell) for row, own in zip(done, cells, strict=True)])
 
 
 def with_predicted(
-    run: RunRecord, cells: Sequence[CellRecord], table: Sequence[Row], profile: Profile | None
+    run: RunRecord, cells: Sequence[CellRecord], table: Sequence[Row], profiles: Profiles
 ) -> list[Row]:
     """The `table` of these cells with the cells that are predicted, in the order of the grid."""
     measured = {cell.key: row for cell, row in zip(cells, table, strict=True)}
-    predicted = {one.cell.key: _predicted(run, one, profile) for one in run.predicted}
+    predicted = {one.cell.key: _predicted(run, one, profiles.get("")) for one in run.predicted}
     return run.in_order({**predicted, **measured})
 
 
@@ -88,13 +87,13 @@ def _with_slowdowns(table: Sequence[Row]) -> list[Row]:
     A row whose pace is not what was asked says so.
     """
     own = {
-        (row.split, row.codec, row.link, row.load): row.ue_part_ms
+        (row.split, row.codec, row.conditions): row.ue_part_ms
         for row in table
         if not row.ue and row.ue_part_ms
     }
 
     def of(row: Row) -> Row:
-        at_own_pace = own.get((row.split, row.codec, row.link, row.load))
+        at_own_pace = own.get((row.split, row.codec, row.conditions._replace(ue="")))
         if row.ue and not row.is_network_anchor and row.ue_part_ms and at_own_pace is not None:
             row = replace(row, ue_slowdown=row.ue_part_ms / at_own_pace)
         if row.valid and (remark := pace_remark(row)):

@@ -17,7 +17,7 @@ from splitbed.checked import one_line, read_yaml
 from splitbed.codecs import RAW
 from splitbed.errors import UsageError, did_you_mean
 
-_SWEPT = ("bw", "delay_ms", "jitter_ms", "loss_pct", "link")
+SWEPT = ("bw", "delay_ms", "jitter_ms", "loss_pct", "link")
 _ALSO = {"bandwidth": "bw", "rate": "bw", "latency": "delay_ms", "frames": "runs"}
 
 
@@ -66,8 +66,8 @@ class SweepConfig(SweepOptions):
     def flow_links(self) -> tuple[tuple[LinkSpec, ...], ...]:
         """For each link that is asked for, once, all of the flow, in its order; UsageError."""
         found = dict.fromkeys(map(self.over, self.links))
-        usual = [LinkOptions.model_fields[name].default for name in _SWEPT]
-        if len(found) < len(self.links) and usual != [getattr(self, name) for name in _SWEPT]:
+        usual = [LinkOptions.model_fields[name].default for name in SWEPT]
+        if len(found) < len(self.links) and usual != [getattr(self, name) for name in SWEPT]:
             raise UsageError(
                 f"what is swept makes {len(self.links)} links, of which {len(found)} are left by "
                 f"what {' and '.join(self.own_shapes)} have of their own: give as many, or less of "

@@ -26,6 +26,9 @@ def sweep(
     remeasure: Annotated[
         str | None, option("With --resume, measure cells that are there again: invalid.")
     ] = None,
+    on: Annotated[
+        str | None, option("Many machines, a link each: ray, ray://HOST:PORT, HOST:PORT, submitit.")
+    ] = None,
     threshold: Annotated[
         list[str] | None, option("Exit 1 when broken: 'e2e_p95<250ms@stage2,bw=20'; repeatable.")
     ] = None,
@@ -45,7 +48,7 @@ def sweep(
     for limit in limits:
         limit.check_frames(wanted.least_runs, "a cell of this sweep")
     with watching(metrics, otlp) as progress:
-        outcome = run_sweep(wanted, progress, resume, again)
+        outcome = run_sweep(wanted, progress, resume, again, on)
     report.show(outcome, as_json=json)
     lines = broken(limits, outcome.every) if limits and outcome.stopped is None else []
     for line in lines:

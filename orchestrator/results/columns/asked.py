@@ -55,6 +55,7 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         downlink_jitter_ms=down.jitter_ms,
         downlink_loss_pct=down.loss_pct,
         link_backend=cell.link_backend,
+        measured_on=cell.measured_on,
         measured=1 + sum(visit.cell.measured - 1 for visit in visits),
         frames=sum(visit.frames for visit in visits),
         blocks=sum(block < blocks_of(run) for block in blocks),

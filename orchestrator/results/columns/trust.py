@@ -70,6 +70,11 @@ class TrustColumns(FurtherColumns, frozen=True, kw_only=True):
         Count, Column("how often a node's thread had to leave a processor", empty=NOT_COUNTED)
     ] = None
 
+    measured_on: Annotated[
+        str,
+        Column("its machine, in a run on several: rows of one alone are compared; else nothing"),
+    ] = ""
+
     predicted: Annotated[
         bool,
         Column("whether the cell was not measured: its e2e_predicted_ms rests on all that was"),

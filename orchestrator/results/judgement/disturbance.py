@@ -61,14 +61,14 @@ def busy_by(machine: MachineRecord) -> list[str]:
 def marked(table: Sequence[Row]) -> list[Row]:
     """The rows, each with what it says of its disturbance when held against the others."""
     slow = {id(row) for _, row in anchors_apart(table)}
-    alike: dict[tuple[str, str, int], list[Row]] = {}
+    alike: dict[tuple[str, str, int, str], list[Row]] = {}
     for row in (one for one in table if not one.load):
-        alike.setdefault((row.split, row.ue, row.ues), []).append(row)
+        alike.setdefault((row.split, row.ue, row.ues, row.measured_on), []).append(row)
 
     def of(row: Row) -> Row:
         found = [row.disturbed] if row.disturbed else []
         if row.e2e_ms is not None and not row.load:  # whose parts may run at once, or seldom
-            same = alike[row.split, row.ue, row.ues]
+            same = alike[row.split, row.ue, row.ues, row.measured_on]
             parts = (f"part{part + 1}" for part in range(len(row.layers)))
             found += [late for part in parts if (late := _late(part, row, same))]
         if id(row) in slow and len(found) == 0:
@@ -81,13 +81,16 @@ def marked(table: Sequence[Row]) -> list[Row]:
 def anchors_apart(table: Sequence[Row]) -> list[tuple[Row, Row]]:
     """The device anchor of each pace and load where it was fastest, and each that was not.
 
-    None of them uses its link: their intervals lie apart, by more than MAX_SPREAD.
+    Of each machine by itself. None of them uses its link: their intervals lie apart, by more than
+    MAX_SPREAD.
     """
     anchors = [row for row in table if row.valid and row.e2e_ms]
     anchors = [row for row in anchors if not crossings_of(row.flow, row.split)]
     found = []
-    for of in dict.fromkeys((row.ue, row.ues, row.load) for row in anchors):
-        of_pace = [row for row in anchors if (row.ue, row.ues, row.load) == of]
+    alike: dict[tuple[str, int, str, str], list[Row]] = {}
+    for row in anchors:
+        alike.setdefault((row.ue, row.ues, row.load, row.measured_on), []).append(row)
+    for of_pace in alike.values():
         fast = min(of_pace, key=lambda row: known(row.e2e_high_ms))
         found += [
             (fast, row)

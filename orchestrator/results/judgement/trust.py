@@ -1,8 +1,9 @@
 """How far the numbers of a run can be trusted, as sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
+from orchestrator.results.facts import Conditions
 from orchestrator.results.judgement.disturbance import MAX_SPREAD, anchors_apart
 from orchestrator.results.judgement.validity import is_off_pace
 from orchestrator.results.judgement.words import listed, place_words, within
@@ -91,8 +92,9 @@ def _paces(table: Sequence[Row]) -> list[str]:
     """Where a UE that was asked for one pace had several, or another."""
     said = []
     slowed = [row for row in table if row.valid and row.ue_slowdown]
-    for ue in dict.fromkeys(row.ue for row in slowed):
-        ranked = sorted((row for row in slowed if row.ue == ue), key=_slowdown)
+    for ue, on in dict.fromkeys((row.ue, row.measured_on) for row in slowed):
+        own = [row for row in slowed if (row.ue, row.measured_on) == (ue, on)]
+        ranked = sorted(own, key=_slowdown)
         least, most = ranked[0], ranked[-1]
         apart = _slowdown(most) > MAX_SPREAD * _slowdown(least)
         if apart or any(is_off_pace(row) for row in ranked):
@@ -131,6 +133,37 @@ def _disturbed(table: Sequence[Row]) -> list[str]:
         f"{len(found)} of {len(table)} cells {were} disturbed when last measured, {their} "
         f"the machine's as well as the split's: {listed(said, 'and')}. Let nothing else run, "
         "then measure again."
+    ]
+
+
+def scattered(table: Sequence[Row]) -> list[str]:
+    """Links whose cells are on several machines, as when one was lost for good."""
+    on: dict[str, dict[str, None]] = {}
+    for row in table:
+        on.setdefault(row.link, {})[row.measured_on] = None
+    return [
+        f"cells at {link} were measured on {listed([*names], 'and')}, and what unlike machines "
+        "took is not compared: go on with --resume, which measures them on one"
+        for link, names in on.items()
+        if len(names) > 1
+    ]
+
+
+def on_machines(machines: Mapping[str, Conditions], table: Sequence[Row]) -> list[str]:
+    """Which links of a run on several machines each measured, and what that means."""
+    links: dict[str, dict[str, None]] = {}
+    for row in table:
+        links.setdefault(row.measured_on, {})[row.link] = None
+    if len(links) < 2:
+        return []
+    said = [
+        f"{name} ({cpu}) measured {listed([*of], 'and')}"
+        for name, of in links.items()
+        if (cpu := (machines[name].ue.cpu if name in machines else None) or "processor not known")
+    ]
+    return [
+        f"Measured on {len(links)} machines: {'; '.join(said)}. Rows of one link are of one "
+        "machine and compare; times at links of different machines differ by the machines, too."
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from orchestrator.results.judgement.advice import advice
 from orchestrator.results.judgement.raced import raced
-from orchestrator.results.judgement.trust import apart
+from orchestrator.results.judgement.trust import apart, on_machines, scattered
 from orchestrator.results.judgement.words import place_words
 from orchestrator.results.records import RunRecord
 from orchestrator.results.rows import Row
@@ -81,7 +81,7 @@ class SweepOutcome(JudgedRun):
 def judge_run(table: Sequence[Row], cells_asked: int, stopped: str | None = None) -> Verdict:
     """The verdict on the rows of a run that was to have `cells_asked` cells."""
     reasons = [f"{place_words(row)}: {row.reason}" for row in table if not row.valid]
-    reasons += apart(table)
+    reasons += [*apart(table), *scattered(table)]
     if stopped:
         reasons.append(stopped)
     if len(table) < cells_asked:
@@ -94,7 +94,8 @@ def advised(run: RunRecord, table: Sequence[Row]) -> tuple[str, ...]:
     drifted = drift_advice(run.drift) if run.drift else ()
     unsure = {(one.link, one.ue) for one in run.raced if not one.sure}
     warned = (*_left_by_providers(table), *run.conditions.warnings)
-    return (*advice(table, unsure), *raced(run, table), *drifted, *warned)
+    placed = on_machines(run.machines, table)
+    return (*advice(table, unsure), *raced(run, table), *drifted, *placed, *warned)
 
 
 def _left_by_providers(table: Sequence[Row]) -> list[str]:

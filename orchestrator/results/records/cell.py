@@ -150,7 +150,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     ``in_flight`` how many could be under way; of those asked for one by one nothing. ``clocks`` has
     each node's that is not the user's; earlier versions, with two nodes, had the edge's as
     ``clock``. ``ues`` are those that share the link, where there are several.
-    ``dial`` is how the codec's number was found, where it was searched for.
+    ``dial`` is how the codec's number was found, where it was searched for. ``measured_on`` names
+    the machine, of a run on several.
     """
 
     key: str
@@ -174,6 +175,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     links: tuple[LinkSpec, ...] = ()
     shared: bool = False
     link_backend: str = ""
+    measured_on: str = ""
     predictions: str = ""
     frames: int | None = None
     error: str | None = None

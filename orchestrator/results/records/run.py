@@ -68,12 +68,16 @@ class RunRecord(Record, frozen=True, kw_only=True):
     is VALID or INVALID, None for a run that has not ended; ``reasons`` and ``advice`` are
     sentences. ``resumed`` has the times at which the run was gone on with. ``raced`` are the
     questions of a run with a budget, ``predicted`` its cells that were not measured. ``traces`` are
-    the sha256 of what the folder keeps of traces, by the words that asked for them.
+    the sha256 of what the folder keeps of traces, by the words that asked for them. ``machines``
+    has the conditions on each, by its name, where there may be several; ``conditions`` are then
+    those on the first. ``fleet`` names such a run where its groups of cells are measured.
     """
 
     asked: Mapping[str, object] = field(default_factory=dict)
     model: ModelFacts = ModelFacts()
     conditions: Conditions = Conditions()
+    machines: Mapping[str, Conditions] = field(default_factory=dict)
+    fleet: str = ""
     order: str | None = None
     grid: tuple[str, ...] = ()
     whole_accuracy: Accuracy | None = None

@@ -135,13 +135,13 @@ def _encoded_bytes(
 
 def counting(cells: Iterable[CellRecord]) -> Mapping[str, Sequence[CellRecord]]:
     """The visits that count of those that ended, in this order: by key, block by block."""
-    last: dict[tuple[str, int], CellRecord] = {}
+    found: dict[str, dict[int, CellRecord]] = {}
     for cell in cells:
-        last[cell.key, cell.block] = counting_of(last.get((cell.key, cell.block)), cell)
-    found: dict[str, list[CellRecord]] = {}
-    for (key, _), cell in sorted(last.items(), key=lambda item: item[0][1]):
-        found.setdefault(key, []).append(cell)
-    return found
+        visits = found.setdefault(cell.key, {})
+        if was_elsewhere(visits.values(), cell):
+            visits.clear()
+        visits[cell.block] = counting_of(visits.get(cell.block), cell)
+    return {key: [visits[block] for block in sorted(visits)] for key, visits in found.items()}
 
 
 def counting_of(before: CellRecord | None, again: CellRecord) -> CellRecord:
@@ -152,6 +152,11 @@ def counting_of(before: CellRecord | None, again: CellRecord) -> CellRecord:
     if before is None or before.fault or not again.fault:
         return again
     return replace(before, measured=again.measured, failed_again=again.fault)
+
+
+def was_elsewhere(before: Iterable[CellRecord], again: CellRecord) -> bool:
+    """Whether a cell was on another machine before: what unlike machines say is never pooled."""
+    return any(visit.measured_on != again.measured_on for visit in before)
 
 
 def standing_for(visits: Sequence[CellRecord]) -> CellRecord:

@@ -1,0 +1,21 @@
+"""The fleets that can be asked for, by what `--on` says."""
+
+from orchestrator.fleet.fleet import Fleet
+from orchestrator.fleet.on_ray import LOCAL, RayFleet
+from orchestrator.fleet.on_slurm import SLURM, SlurmFleet
+from splitbed.errors import UsageError
+
+WORDS = f"{LOCAL}, ray://HOST:PORT, HOST:PORT of a Ray cluster, {SLURM}[:partition=NAME,hours=N]"
+
+
+def fleet_named(word: str) -> Fleet:
+    """What it names; UsageError for what names none, MachineError for what is not installed."""
+    kind, _, rest = word.partition(":")
+    if word == LOCAL:
+        return RayFleet(None)
+    if kind == SLURM:
+        return SlurmFleet(rest)
+    host, _, port = word.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        return RayFleet(word)
+    raise UsageError(f"--on {word}: give {WORDS}")
