@@ -121,8 +121,13 @@ def _run_federated(folder: Path) -> int:
     from orchestrator.cli.watch.heartbeat import alive
     from orchestrator.scenarios import run as scenario_run
 
-    with alive("training on UEs"):
-        outcome = scenario_run.run_federated(folder, lambda words: say(words, stderr=True))
+    try:
+        with alive("training on UEs"):
+            outcome = scenario_run.run_federated(folder, lambda words: say(words, stderr=True))
+    except KeyboardInterrupt:  # by now all of Spark has ended
+        go_on = f"orchestrate scenario run {folder} --resume"
+        say(f"interrupted; go on with: {go_on}", stderr=True)
+        return INTERRUPTED
     show_targets(outcome.targets)
     say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
     say(f"Report: {folder / scenario_run.REPORT_FILE}")
