@@ -16,6 +16,7 @@ from tests.bench import (
     codecs,
     command,
     crossover,
+    fleet,
     link,
     loads,
     model_coders,
@@ -47,8 +48,9 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "cells": cells.figures,
     "batching": batching.figures,
     "soak": soak.figures,
+    "fleet": fleet.figures,
 }
-LONG = {"batching", "soak"}
+LONG = {"batching", "soak", "fleet"}
 """Of minutes: run where they are named."""
 
 

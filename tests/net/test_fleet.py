@@ -3,58 +3,25 @@
 The machines are Rays beside one another here, each with a name, a cache and a lock of its own.
 """
 
-import json
-import os
 import random
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 
-from orchestrator.fleet.on_ray import OF_A_RUN
+from tests.net.cluster import HOSTS, Cluster, lines, measuring
 from tests.net.sweeps import Place, ended
 from tests.shared_machine import until
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.usefixtures("backend")
 
-HOSTS = ("one", "two")
 ASKED = ("--split", "3:3", "--bw", "5,6", "--runs", "3", "--no-delivery")
-
-
-class Cluster:
-    """A Ray whose machines are called as they are told."""
-
-    def __init__(self, cache: Path) -> None:
-        from ray.cluster_utils import Cluster as Ray
-
-        os.environ |= {f"RAY_{name}": str(value) for name, value in OF_A_RUN.items()}
-        self._cache = cache
-        self._ray = Ray()
-        self._nodes = {name: self.add(name) for name in HOSTS}
-
-    def add(self, name: str) -> Any:
-        """A machine that joins."""
-        own = {"SPLITBED_HOST": name, "SPLITBED_CACHE": str(self._cache)}
-        before = {key: os.environ.get(key) for key in own}
-        os.environ |= own
-        try:
-            return self._ray.add_node(resources={"splitbed": 1}, num_cpus=1)
-        finally:
-            for key, value in before.items():
-                os.environ.pop(key) if value is None else os.environ.update({key: value})
-
-    @property
-    def address(self) -> str:
-        return str(self._ray.address)
-
-    def close(self) -> None:
-        self._ray.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -64,19 +31,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
     finally:
         made.close()
-
-
-def lines(place: Place, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (place.out / name).read_text().splitlines()]
-
-
-def measuring() -> list[psutil.Process]:
-    """The processes that measure groups."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if "orchestrator.fleet.group" in (process.info["cmdline"] or ()):
-            found.append(process)
-    return found
 
 
 def check_whole(place: Place) -> None:
@@ -112,6 +66,21 @@ def test_two_machines_make_the_run_that_one_makes_and_a_lost_worker_costs_nothin
     alone = Place(tmp_path / "alone")
     alone.folder.mkdir()
     assert {*files(place)} - {*files(alone_run(alone))} == set()
+
+
+def test_slurms_jobs_measure_one_at_a_time_on_a_machine(tmp_path: Path) -> None:
+    pytest.importorskip("submitit")
+    place = Place(tmp_path)
+    done = place.sweep(*ASKED, "--on", "submitit:cluster=local")
+    assert done.returncode in (0, 1), done.stderr
+    rows = place.rows()
+    assert [int(row["errors"]) for row in rows] == [0] * 6
+    assert {row["measured_on"] for row in rows} == {socket.gethostname()}
+    began = [cell["attempt"].split(" at ")[1] for cell in lines(place, "cells.jsonl")]
+    links = [cell["link"]["uplink"]["rate_mbit"] for cell in lines(place, "cells.jsonl")]
+    in_time = [link for _, link in sorted(zip(began, links, strict=True))]
+    assert sum(one != other for one, other in pairwise(in_time)) == 1
+    assert not (tmp_path / ".jobs").exists()
 
 
 def files(place: Place) -> list[str]:
