@@ -4,8 +4,10 @@ import importlib.metadata
 import importlib.util
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,11 @@ MAX_PIXELS = 64_000_000
 """Above the largest common camera (61 MP); decoded, this is 192 MB."""
 _MOST_READS = 1 << 20
 _MOST_SCANS = 100  # those that encoders make of a progressive JPEG are ten
-_SCAN = b"\xff\xda"
+_SCAN = re.compile(rb"\xff\xda\x00(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")
+"""How a scan begins (T.81, B.2.3): its length is that of its 1 to 4 components, or libjpeg ends.
+
+The marker alone is among any ten million bytes by chance.
+"""
 _PLAIN = (b"P1", b"P2", b"P3")  # PPM as text, which Pillow reads in a time that is quadratic
 _BLOCK = 1 << 20
 
@@ -193,7 +199,7 @@ class _Encoded(io.BytesIO):
     """A picture's bytes, for a decoder that does not go through them in tiny pieces for long."""
 
     def __init__(self, data: bytes) -> None:
-        if data.startswith(_PLAIN) or data.count(_SCAN) > _MOST_SCANS:
+        if data.startswith(_PLAIN) or any(islice(_SCAN.finditer(data), _MOST_SCANS, None)):
             raise _EndlessError("it is text, or has very many scans; save it as PNG first")
         super().__init__(data)
         self._reads = 0

@@ -148,6 +148,14 @@ def test_a_picture_in_endless_pieces_is_refused(monkeypatch: pytest.MonkeyPatch)
     assert "it is text" in refused(lambda: drawn(b"P2 8 8 255\n" + b"#\n" * 5000))
 
 
+@pytest.mark.parametrize("form", ["PNG", "BMP"])
+def test_a_large_picture_without_patterns_is_not_taken_for_one_of_many_scans(form: str) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (1600, 1600, 3), np.uint8)
+    Image.fromarray(noise).save(file := io.BytesIO(), form, compress_level=0)
+    assert file.getvalue().count(b"\xff\xda") > 100
+    assert drawn(file.getvalue()) == (1600, 1600)
+
+
 def test_a_trace_of_empty_lines_takes_little_memory(tmp_path: Path) -> None:
     (tmp_path / "t.txt").write_bytes(b"\n" * (size := 1 << 18))
     tracemalloc.start()
