@@ -31,6 +31,8 @@ class OnnxRunner:
     ) -> None:
         """``model`` is what is run in place of the file's content; weights may lie beside that."""
         name = chosen(provider, providers(), "ONNX Runtime") if provider.name else _CPU
+        if name == _CPU and provider.options:  # it would say nothing of them
+            raise UsageError(f"ONNX Runtime's CPU takes no options: give cpu, not {provider}")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -51,7 +53,8 @@ class OnnxRunner:
             raise UsageError(f"ONNX Runtime cannot run {file}: {reason(error)}") from error
         self.inputs = tuple(info.name for info in self._session.get_inputs())
         self.used = _used(self._session)
-        if provider.name and short(name) not in {share.provider for share in self.used}:
+        whos = {share.provider for share in self.used}  # nobody where all is constant
+        if provider.name and whos and short(name) not in whos:
             raise UsageError(
                 f"the provider {provider} took no node of {file.name}: ONNX Runtime would run it "
                 "on the CPU. What it needs may be missing (a driver, a library, the device), or it "

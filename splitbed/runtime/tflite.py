@@ -111,7 +111,8 @@ class TfliteRunner:
         source: dict[str, object] = {"model_path": str(file)}
         if model is not None:
             source = {"model_content": model}
-        if provider.name and _chosen(provider) == BUILTIN:
+        name = _chosen(provider) if provider.name else ""
+        if name == BUILTIN:
             source["experimental_op_resolver_type"] = resolver_without_delegates()
         try:
             with _greeting_left_out():
@@ -124,7 +125,7 @@ class TfliteRunner:
         self._lock = threading.Lock()
         self.inputs = tuple(self._places)
         self.used = _used(self._interpreter)
-        if provider.name == XNNPACK and XNNPACK not in {share.provider for share in self.used}:
+        if name == XNNPACK and XNNPACK not in {share.provider for share in self.used}:
             raise UsageError(
                 f"the delegate {XNNPACK} took no node of {file.name}: {package()[0]} would run all "
                 f"of it by its own kernels; leave the provider, or give {BUILTIN}"

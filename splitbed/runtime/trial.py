@@ -172,6 +172,7 @@ def _run(asked: Asked, session: "PartSession") -> float | None:
         made = session.run(fed := session.made_up())
         if not asked.provider.name:
             return None
+        session.close()  # or memory would have both
         ends = asked.inputs, asked.computed
         with PartSession(Path(asked.path), *ends, (), asked.threads, asked.runtime) as own:
             return check_agrees(asked.provider, made, own.run(fed))

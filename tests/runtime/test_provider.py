@@ -108,13 +108,28 @@ def test_a_delegate_that_takes_no_node_is_refused(tmp_path: Path) -> None:
     tensors = {name: tflite_models.tensor((4,), np.int32) for name in "xy"}
     proto = tflite_models.model(tensors, [tflite_models.op("NEG", "x", "y")], "x", "y")
     path = tflite_models.save(proto, tmp_path / "neg.tflite")
-    with pytest.raises(UsageError, match="xnnpack took no node of"):
-        opened(whole(path, tmp_path / "stored"), Provider("xnnpack"))
+    neg = whole(path, tmp_path / "stored")
+    for name in ("xnnpack", "XNNPACK"):
+        with pytest.raises(UsageError, match="xnnpack took no node of"):
+            opened(neg, Provider(name))
 
 
-def test_options_that_a_delegate_has_not_are_refused(small: Part) -> None:
+def test_a_part_in_which_nothing_is_computed_is_nobodys(tmp_path: Path) -> None:
+    proto = models.model(
+        [models.node("Add", "one one", "y")],
+        {"x": [1, 4]},
+        {"y": [1, 4]},
+        {"one": np.ones((1, 4), np.float32)},
+    )
+    session = opened(whole(models.save(proto, tmp_path / "two.onnx"), tmp_path), Provider("cpu"))
+    assert (session.used, session.off) == ((), 0.0)
+
+
+def test_options_that_a_runtime_would_not_look_at_are_refused(part: Part, small: Part) -> None:
     with pytest.raises(UsageError, match="takes no options with xnnpack:threads=2"):
         opened(small, Provider("xnnpack", {"threads": "2"}))
+    with pytest.raises(UsageError, match="CPU takes no options: give cpu, not cpu:threads=2"):
+        opened(part, Provider("cpu", {"threads": "2"}))
 
 
 def test_outputs_that_are_too_far_off_are_refused_with_the_one_that_is() -> None:
@@ -128,6 +143,15 @@ def test_outputs_that_are_too_far_off_are_refused_with_the_one_that_is() -> None
     made["b"][:] = np.nan
     with pytest.raises(UsageError, match="'b' is off by nan"):
         check_agrees(provider, made, own)
+
+
+def test_infinite_values_agree_where_both_have_them() -> None:
+    own: Tensors = {"mask": np.array([-np.inf, np.nan, 2, 4], np.float32)}
+    made: Tensors = {"mask": np.array([-np.inf, np.nan, 2, 4.001], np.float32)}
+    assert check_agrees(Provider("openvino"), made, own) == pytest.approx(2.5e-4, rel=1e-3)
+    made["mask"][0] = -9
+    with pytest.raises(UsageError, match="'mask' is off by inf"):
+        check_agrees(Provider("openvino"), made, own)
 
 
 def test_what_a_provider_left_is_told_of_all_parts_of_a_node() -> None:
