@@ -13,18 +13,44 @@ _UWH, _UAH_UV = 3.6e-3, 3.6e-9
 
 
 @dataclass
+class _Left:
+    """What is left in a battery, as last looked at; ``taken_j`` of it since this was made."""
+
+    folder: Path
+    taken_j: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._charge = not (self.folder / "energy_now").exists()
+        self._last = self._now()
+
+    def _now(self) -> int:
+        return int(_text(self.folder / ("charge_now" if self._charge else "energy_now")))
+
+    def joules(self) -> float:
+        """Taken so far."""
+        last, self._last = self._last, (now := self._now())
+        # the voltage falls under load, which is no energy taken: only what flowed counts
+        unit_j = int(_text(self.folder / "voltage_now")) * _UAH_UV if self._charge else _UWH
+        self.taken_j += (last - now) * unit_j
+        return self.taken_j
+
+
+@dataclass
 class Battery:
-    """What was taken of all batteries since this was made; ``root`` is the kernel's folder."""
+    """What was taken of all batteries since this was made; ``root`` is the kernel's folder.
+
+    Those of a mouse or a pen (scope Device) do not feed this machine.
+    """
 
     root: Path = SUPPLIES
     own: bool = False
-    _left_j: dict[Path, float] = field(default_factory=dict)
+    _left: list[_Left] = field(default_factory=list)
     _lacks: str = ""
 
     def __post_init__(self) -> None:
         try:
-            batteries = [one for one in sorted(self.root.glob("*")) if _kind(one) == "Battery"]
-            self._left_j = {one: _left_j(one) for one in batteries}
+            batteries = [one for one in sorted(self.root.glob("*")) if _feeds(one)]
+            self._left = [_Left(one) for one in batteries]
             charged = [one.name for one in batteries if _text(one / "status") != "Discharging"]
         except (OSError, ValueError) as error:
             self._lacks = f"{self.root} cannot be read: {error}"
@@ -40,18 +66,14 @@ class Battery:
 
     def read(self) -> Mapping[str, float]:
         """Joules so far by battery; of one that was charged meanwhile fewer than before."""
-        return {one.name: began_j - _left_j(one) for one, began_j in self._left_j.items()}
+        return {one.folder.name: one.joules() for one in self._left}
 
 
-def _left_j(battery: Path) -> float:
-    if (energy := battery / "energy_now").exists():
-        return int(energy.read_text()) * _UWH
-    volts = battery / "voltage_now"
-    return int((battery / "charge_now").read_text()) * int(volts.read_text()) * _UAH_UV
-
-
-def _kind(supply: Path) -> str:
-    return _text(supply / "type") if (supply / "type").exists() else ""
+def _feeds(supply: Path) -> bool:
+    kind, scope = (
+        _text(file) if file.exists() else "" for file in (supply / "type", supply / "scope")
+    )
+    return kind == "Battery" and scope != "Device"
 
 
 def _text(file: Path) -> str:

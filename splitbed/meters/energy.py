@@ -6,6 +6,7 @@ A meter of another kind, as one between a device and its plug, comes with a pack
 
 from collections.abc import Mapping
 from contextlib import suppress
+from threading import Lock
 from typing import Protocol
 
 from splitbed.errors import SplitbedError
@@ -26,8 +27,8 @@ class Meter(Protocol):
     def read(self) -> Mapping[str, float]:
         """Joules so far, by domains of which none is part of another. Raises OSError, ValueError.
 
-        Called outside of frames, and at least every 10 s while there are some, so that a counter
-        that begins anew is seen.
+        Called off the clock of a frame, from any thread, by one at a time, and about every second
+        while there are frames, so that a counter that begins anew is seen.
         """
 
 
@@ -54,6 +55,8 @@ class EnergyMeter:
     def __init__(self, kinds: Mapping[str, MeterKind] = METERS) -> None:
         self.lacks: list[str] = []
         self._found: tuple[str, Meter] | None = None
+        self._lock = Lock()
+        """A frame that has ended and whoever asks what was used may read at once."""
         own = METERS.own
         for name in sorted(kinds, key=lambda name: name in own):
             try:
@@ -70,7 +73,7 @@ class EnergyMeter:
     def keep_up(self) -> None:
         """Look at its counters, so that none can begin anew twice unseen."""
         if self._found:
-            with suppress(OSError, ValueError):  # said when it is read
+            with suppress(OSError, ValueError), self._lock:  # said when it is read
                 self._found[1].read()
 
     def read(self, told: nodes_pb2.Resources) -> None:
@@ -80,7 +83,8 @@ class EnergyMeter:
             return
         name, meter = self._found
         try:
-            domains = meter.read()
+            with self._lock:
+                domains = meter.read()
         except (OSError, ValueError) as error:
             told.lacks.append(f"energy by {name}: {error}")
             return

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Protocol
 
 from splitbed.v1 import nodes_pb2
@@ -68,6 +69,8 @@ class GpuMeter:
     now: Callable[[], float] = time.monotonic
     lacks: str = ""
     _busy_s: dict[str, float] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+    """A frame that has ended and whoever asks what was used may read at once."""
 
     def __post_init__(self) -> None:
         self._nvml: Nvml | None = None
@@ -88,6 +91,10 @@ class GpuMeter:
 
     def keep_up(self) -> None:
         """Add what its GPUs were busy with since the last time."""
+        with self._lock:
+            self._count()
+
+    def _count(self) -> None:
         if (nvml := self._nvml) is None:
             return
         passed_s, self._at_s = (now := self.now()) - self._at_s, now

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 from splitbed.meters.cpu import LEDGER
 from splitbed.meters.energy import EnergyMeter
@@ -38,6 +39,8 @@ class ProcessMeter:
         self._pages = self._samples = 0
         self._peak_known = False
         self._kept_up_s = 0.0
+        self._lock = Lock()
+        """Of several frames under way, each has a thread of its own."""
 
     @cached_property
     def energy(self) -> EnergyMeter:
@@ -51,11 +54,13 @@ class ProcessMeter:
 
     def begin(self) -> nodes_pb2.Resources:
         """All that it has used so far; peaks and means are from now on."""
-        self._pages = self._samples = 0
+        with self._lock:
+            self._pages = self._samples = 0
         self._peak_known = False
         with suppress(OSError):
             (self._proc / "clear_refs").write_text(_RESET_PEAK)
             self._peak_known = True
+        self._kept_up_s = time.monotonic()
         self._keep_up()
         told = self.read()
         told.MergeFrom(_counted())  # without what it took to read the rest
@@ -64,23 +69,27 @@ class ProcessMeter:
 
     def sample(self) -> None:
         """Add the memory that it has now to the mean; takes microseconds."""
-        if self._statm is not None:
-            self._pages += int(os.pread(self._statm, 128, 0).split()[1])
-            self._samples += 1
-        if self._kept_up_s and time.monotonic() - self._kept_up_s > _KEEP_UP_S:
+        pages = int(os.pread(self._statm, 128, 0).split()[1]) if self._statm is not None else 0
+        with self._lock:
+            self._pages += pages
+            self._samples += self._statm is not None
+            now_s = time.monotonic()
+            if due := bool(self._kept_up_s) and now_s - self._kept_up_s > _KEEP_UP_S:
+                self._kept_up_s = now_s  # no other thread does it, too
+        if due:
             self._keep_up()
 
     def _keep_up(self) -> None:
         """Look at counters that begin anew, or tell of the last moments alone."""
         self.energy.keep_up()
         self.gpus.keep_up()
-        self._kept_up_s = time.monotonic()
 
     def read(self) -> nodes_pb2.Resources:
         """All that it has used so far."""
         told = _counted()
-        if self._samples:
-            told.rss_bytes = round(self._pages * _PAGE / self._samples)
+        with self._lock:
+            if self._samples:
+                told.rss_bytes = round(self._pages * _PAGE / self._samples)
         for name, file, line in _MEMORY:
             if name == "rss_peak_bytes" and not self._peak_known:
                 told.lacks.append("rss_peak_bytes: the kernel does not count it anew (clear_refs)")

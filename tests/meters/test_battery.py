@@ -32,6 +32,26 @@ def test_one_that_counts_charge_tells_it_by_its_voltage(tmp_path: Path) -> None:
     assert meter.read() == pytest.approx({"BAT0": 0.001 * 3.8 * 3600})
 
 
+def test_a_voltage_that_falls_is_no_energy_taken(tmp_path: Path) -> None:
+    charge = {"charge_now": 3_000_000}
+    battery(tmp_path, type="Battery", status="Discharging", voltage_now=3_800_000, **charge)
+    meter = Battery(tmp_path)
+    battery(tmp_path, voltage_now=3_700_000)
+    assert meter.read() == {"BAT0": 0}
+    battery(tmp_path, charge_now=2_999_000)
+    assert meter.read() == pytest.approx({"BAT0": 0.001 * 3.7 * 3600})
+
+
+def test_a_battery_of_a_mouse_is_not_the_machines(tmp_path: Path) -> None:
+    battery(tmp_path, type="Battery", status="Discharging", energy_now=50_000_000)
+    (mouse := tmp_path / "hidpp_battery_0").mkdir()
+    for name, text in {"type": "Battery", "scope": "Device", "status": "Full"}.items():
+        (mouse / name).write_text(f"{text}\n")
+    meter = Battery(tmp_path)
+    assert meter.lacks() == ""
+    assert meter.read() == {"BAT0": 0}
+
+
 @pytest.mark.parametrize("status", ["Charging", "Full"])
 def test_one_that_is_not_discharging_tells_nothing(tmp_path: Path, status: str) -> None:
     battery(tmp_path, type="Battery", status=status, energy_now=50_000_000)

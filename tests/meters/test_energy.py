@@ -1,6 +1,8 @@
 """Which meter counts, and what is said where none can."""
 
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from splitbed.meters.energy import EnergyMeter
@@ -53,3 +55,24 @@ def test_one_that_fails_while_it_counts_is_named() -> None:
     told = read(meter)
     assert not told.energy
     assert [*told.lacks] == ["energy by wall: it was unplugged"]
+
+
+def test_a_meter_is_read_by_one_at_a_time() -> None:
+    """One that goes on from its last reading would else take a later one for a fall."""
+    at_it: list[int] = []
+
+    class Slow(Made):
+        def read(self) -> Mapping[str, float]:
+            at_it.append(1)
+            time.sleep(0.002)
+            assert at_it.pop() and not at_it
+            return {"plug": 2.0}
+
+    meter = EnergyMeter({"wall": Slow})
+
+    def both(_: int) -> int:
+        meter.keep_up()
+        return len(read(meter).energy)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert [*threads.map(both, range(8))] == [1] * 8
