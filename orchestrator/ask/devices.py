@@ -26,7 +26,8 @@ class Power(Frozen):
     """What a device takes, as a model: the ``source`` says whose.
 
     ``idle_w`` as long as a frame is under way, ``cpu_w`` besides for each processor that computes:
-    in J per second of CPU time; ``sending_w`` and ``receiving_w`` besides while something crosses.
+    in J per second of CPU time; ``sending_w`` and ``receiving_w`` besides while something
+    crosses, the link's delay included.
     """
 
     idle_w: _Watts

@@ -47,9 +47,13 @@ class LeastEnergy:
 
     @property
     def words(self) -> str:
-        """The objective."""
-        within = "" if self.within_ms is None else f", end to end within {self.within_ms:g} ms"
-        return f"Least energy of the UE{within}"
+        """The objective, and by what it is judged."""
+        if self.within_ms is None:
+            return "Least energy of the UE"
+        return (
+            f"Least energy of the UE, end to end within {self.within_ms:g} ms (the upper end of"
+            " 90 % for the median, high_ms; a sweep's --threshold tells p95)"
+        )
 
 
 def check_energy(config: SweepConfig, within_ms: float | None) -> None:

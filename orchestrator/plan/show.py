@@ -41,6 +41,7 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
             "configurations": outcome.plan.e2e_ms.size,
             "planned_s": outcome.planned_s,
             "best": outcome.lines,
+            "least_energy": energy.words if (energy := outcome.loaded.energy) else None,
             "left_out": [one.configuration.words for one in outcome.plan.predictor.left_out],
             "verified": [one.row() for one in outcome.measured],
             "verdicts": [
@@ -217,15 +218,16 @@ def _loaded(plan: Plan, under: UnderLoad) -> Iterator[Line]:
 
 def _least_energy(plan: Plan, energy: LeastEnergy) -> Iterator[Line]:
     """The rates over which one option takes least of those that are fast enough."""
+    columns = {"mJ": energy.mj, "ms": plan.e2e_ms, "high ms": plan.high_ms}
     for option, held, where in _held(plan, energy.best):
         own_mj = energy.mj[plan.ranks[0, held], held]
         ends = {"the best in latency mJ": _span(own_mj[0], own_mj[-1])}
         if option < 0:
-            yield where | {"least energy": NONE_WITHIN} | dict.fromkeys(("mJ", "ms"), "") | ends
+            yield where | {"least energy": NONE_WITHIN} | dict.fromkeys(columns, "") | ends
             continue
-        taken = (of[option, [held[0], held[-1]]] for of in (energy.mj, plan.e2e_ms))
+        taken = (of[option, [held[0], held[-1]]] for of in columns.values())
         words = plan.options[option].configuration.words
-        spans = zip(("mJ", "ms"), (_span(*both) for both in taken), strict=True)
+        spans = zip(columns, (_span(*both) for both in taken), strict=True)
         yield where | {"least energy": words} | dict(spans) | ends
 
 

@@ -35,7 +35,11 @@ _Power = Annotated[
 ]
 _Within = Annotated[
     float | None,
-    option("End to end, ms: what is chosen by energy takes no longer. [no limit]", "UE", least=0),
+    option(
+        "Of what is chosen by energy, the most that high_ms may be, end to end. [no limit]",
+        "UE",
+        least=0,
+    ),
 ]
 _Profile = Annotated[
     Path | None,

@@ -9,6 +9,7 @@ from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.plan.energy import LeastEnergy, check_energy, least_energy
 from orchestrator.plan.grid import grid
 from orchestrator.plan.prediction import Plan, make_plan
+from orchestrator.plan.show import _least_energy
 from splitbed.errors import UsageError
 from tests.orchestrator.plan.test_plan import predictor
 
@@ -66,6 +67,17 @@ def test_a_limit_costs_energy_and_never_saves_it(config: SweepConfig) -> None:
         if line["least_energy_mj"] is not None:
             assert float(str(line["least_energy_mj"])) >= least_mj[point] - 1e-3
             assert float(str(line["least_energy_high_ms"])) <= 120.0
+
+
+def test_who_reads_the_answer_reads_by_what_the_limit_is_judged(config: SweepConfig) -> None:
+    plan, found = chosen(config, 120.0)
+    assert "within 120 ms (the upper end of 90 % for the median, high_ms" in found.words
+    held = [line for line in _least_energy(plan, found) if line["ms"]]
+    assert held
+    for line in held:
+        most_ms = [float(one) for one in str(line["high ms"]).split(" to ")]
+        assert max(most_ms) <= 120.0
+        assert float(str(line["ms"]).split(" to ")[0]) < most_ms[0]
 
 
 def test_without_a_model_nothing_is_chosen_by_energy() -> None:
