@@ -18,6 +18,7 @@ from orchestrator.results.profile import Profile
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import NodeError
+from splitbed.meters.cpu import REST
 from splitbed.wire import max_abs_diff, tensors_of
 from tests.node.loopback import FRAME_S, Splits, loopback_pair
 
@@ -86,6 +87,18 @@ def test_the_trunk_runs_once_and_each_user_gets_what_it_gave(heads: Splits) -> N
     sent = {one.name: one.bytes for one in record.stages if one.bytes}
     assert sent == {"downlink": MAP_BYTES // 2, "downlink2": MAP_BYTES // 2}
     assert record.intermediate_bytes == 2 * record.encoded_bytes == MAP_BYTES
+
+
+def test_of_every_node_the_cpu_time_is_told_and_of_the_trunk_once(heads: Splits) -> None:
+    heads.load(2, "fp16")
+    spent = [(one.node, one.stage) for one in heads.run().cpu if one.stage != REST]
+    trunk = [("edge", stage) for stage in ("preprocess", "part1", "encode", "downlink")]
+    users = [
+        (user, stage)
+        for user, hop in (("ue-1", "downlink"), ("ue-2", "downlink2"))
+        for stage in (hop, "decode", "part2", "result")
+    ]
+    assert sorted(spent) == sorted([*trunk, ("edge", "downlink2"), *users])
 
 
 def test_a_head_has_no_layers_that_its_outputs_do_not_need(heads: Splits) -> None:
