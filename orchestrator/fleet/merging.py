@@ -63,6 +63,12 @@ class Merging:
     def _take(self, kept: Path) -> None:
         machine = kept.name.partition("@")[2]
         with _opened(kept) as group:
+            if content_of(group.read_run().model) != content_of(self.journal.run.model):
+                kept.unlink()  # else a run that goes on would come upon it again
+                raise RunError(
+                    f"{machine} measured another model or other inputs than this one has: what is "
+                    "named by a name, not as a file, must be the same there"
+                )
             self._merge(group, machine)
         kept.unlink()
         with suppress(OSError):  # another waits there
@@ -70,11 +76,6 @@ class Merging:
 
     def _merge(self, group: RunFolder, machine: str) -> None:
         journal, told = self.journal, group.read_run()
-        if content_of(told.model) != content_of(journal.run.model):
-            raise RunError(
-                f"{machine} measured another model or other inputs than this one has: what is "
-                "named by a name, not as a file, must be the same there"
-            )
         known = {cell.attempt.rpartition(_NUMBER)[0] for cell in self._folder.cells()}
         contents = group.contents()
         for cell in contents.cells:

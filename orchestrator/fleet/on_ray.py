@@ -80,7 +80,7 @@ class RayFleet(Fleet):
             ray.cancel(ref)
         silent = (f"it said nothing for {_LOOK_S:.0f} s",)
         unheard = [Answer(machine=sent[ref], place=sent[ref], unfit=silent) for ref in late]
-        return [*(self._answer(ref)[0] for ref in done), *unheard]
+        return [*(self._looked(ref, sent[ref]) for ref in done), *unheard]
 
     def send(self, order: Order, avoiding: Collection[str] = (), near: str = "") -> None:
         self._sent[self._submitted(order, avoiding, near)] = order
@@ -126,6 +126,15 @@ class RayFleet(Fleet):
         elif avoiding:
             how["label_selector"] = {"ray.io/node-id": f"!in({','.join(avoiding)})"}
         return self._task.options(**how).remote(order.json().encode(), self._files)
+
+    def _looked(self, ref: Any, place: str) -> Answer:
+        """What a machine answered, or what became of it meanwhile."""
+        import ray
+
+        try:
+            return self._answer(ref)[0]
+        except ray.exceptions.RayError as error:
+            return Answer(machine=place, place=place, unfit=(_why(error),))
 
     def _answer(self, ref: Any) -> tuple[Answer, bytes]:
         import ray

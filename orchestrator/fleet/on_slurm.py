@@ -1,5 +1,6 @@
 """Slurm as a fleet, by submitit: an order is a job, of which each has a machine for itself."""
 
+import math
 import os
 import shutil
 import time
@@ -19,6 +20,7 @@ from splitbed.errors import MachineError, UsageError, shorten
 SLURM = "submitit"
 _HOURS = 24.0
 _OPTIONS = ("cluster", "partition", "hours")
+_CLUSTERS = ("slurm", "local")
 
 
 class SlurmFleet(Fleet):
@@ -38,10 +40,14 @@ class SlurmFleet(Fleet):
                 f"--on {SLURM}:{options}: {unknown.pop()} is none of {', '.join(_OPTIONS)}, each "
                 "as KEY=VALUE"
             )
+        if self._cluster not in _CLUSTERS:
+            raise UsageError(f"--on {SLURM}:{options}: cluster is one of {', '.join(_CLUSTERS)}")
         try:
-            self._minutes = round(60 * float(self._options.get("hours", _HOURS)))
-        except ValueError:
-            raise UsageError(f"--on {SLURM}:{options}: hours must be a number") from None
+            self._minutes = math.ceil(60 * float(self._options.get("hours", _HOURS)))
+        except (ValueError, OverflowError):
+            self._minutes = 0
+        if self._minutes < 1:
+            raise UsageError(f"--on {SLURM}:{options}: hours must be a number above 0")
         if find_spec("submitit") is None:
             raise MachineError("submitit is not installed; repair: pip install 'splitbed[slurm]'")
         if self._cluster == "slurm" and shutil.which("sbatch") is None:
@@ -71,6 +77,7 @@ class SlurmFleet(Fleet):
 
     def send(self, order: Order, avoiding: Collection[str] = (), near: str = "") -> None:
         import submitit
+        from submitit.core.utils import FailedJobError
 
         del near  # Slurm chooses
         executor = submitit.AutoExecutor(folder=self._spool / "log", cluster=self._cluster)
@@ -80,7 +87,11 @@ class SlurmFleet(Fleet):
             how |= {"slurm_partition": one} if (one := self._options.get("partition")) else {}
             how |= {"slurm_exclude": ",".join(avoiding)} if avoiding else {}
         executor.update_parameters(**how)
-        self._sent.append((executor.submit(_handed(), order.json().encode(), self._files), order))
+        try:
+            job = executor.submit(_handed(), order.json().encode(), self._files)
+        except FailedJobError as error:
+            raise MachineError(f"Slurm takes no job: {shorten(str(error))}") from None
+        self._sent.append((job, order))
 
     def next(self, timeout_s: float) -> Came | None:
         from submitit.core.utils import FailedJobError, UncompletedJobError

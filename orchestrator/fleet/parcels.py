@@ -118,6 +118,7 @@ def unpacked(parcel: Parcel, folder: Path, fetch: Fetch) -> Path:
     whole = folder / "parcels" / parcel.sha256
     if not whole.exists():
         draft = whole.with_name(f".{whole.name}.{os.getpid()}")
+        shutil.rmtree(draft, ignore_errors=True)  # of a process of that number that was killed
         for inside, blob in parcel.files.items():
             (target := draft / inside).parent.mkdir(parents=True, exist_ok=True)
             os.link(cached(blob, folder, fetch), target)

@@ -55,7 +55,8 @@ class Machines:
 
     def send(self, order: Order) -> None:
         """To where it was begun, or to any other that is fit."""
-        self.fleet.send(order, self.unfit, self.began.get(order.key, ""))
+        began = self.began.get(order.key, "")
+        self.fleet.send(order, self.unfit, "" if began in self.unfit else began)
 
     @property
     def any_left(self) -> bool:

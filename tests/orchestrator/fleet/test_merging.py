@@ -95,3 +95,6 @@ def test_another_model_than_was_asked_is_refused(tmp_path: Path) -> None:
     other = pack(run.path, None, with_model=False, with_input=False).read_bytes()
     with merging(tmp_path / "run") as taken, pytest.raises(RunError, match="another model"):
         taken.arrived("key", "a", other)
+    with merging(tmp_path / "run") as taken:
+        taken.take_up()  # what was refused does not stand in the way of going on
+        assert taken.journal.count == 0

@@ -60,9 +60,32 @@ def test_a_word_that_names_no_fleet_is_refused(word: str) -> None:
         fleet_named(word)
 
 
-def test_an_option_that_slurm_has_not_is_refused() -> None:
-    with pytest.raises(UsageError, match="cores is none of cluster, partition, hours"):
-        fleet_named("submitit:cores=4")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("cores=4", "cores is none of cluster, partition, hours"),
+        ("cluster=debug", "cluster is one of slurm, local"),
+        *((f"hours={hours}", "hours must be a number above 0") for hours in ("x", "inf", "-1")),
+    ],
+)
+def test_an_option_that_slurm_has_not_is_refused(options: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        fleet_named(f"submitit:{options}")
+
+
+def test_what_slurm_says_of_a_job_that_it_does_not_take_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    for name in ("sbatch", "srun"):
+        (program := tmp_path / name).write_text("#!/bin/sh\necho invalid partition >&2; exit 1\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    fleet = fleet_named("submitit:partition=none")
+    fleet.open(tmp_path / "spool")
+    with pytest.raises(MachineError, match=r"Slurm takes no job: .*invalid partition"):
+        fleet.send(Order.from_json(order()))
+    fleet.close()
 
 
 @pytest.mark.parametrize(("word", "package"), [("ray", "ray"), ("submitit", "slurm")])

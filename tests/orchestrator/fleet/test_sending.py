@@ -1,0 +1,71 @@
+"""A group goes to where it was begun, and to no machine that was left out."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pytest
+
+from orchestrator.fleet.fleet import Fleet
+from orchestrator.fleet.on_ray import RayFleet
+from orchestrator.fleet.order import Answer, Order, this_build
+from orchestrator.fleet.sending import Machines
+from orchestrator.measure.watcher import Watcher
+
+ORDER = Order(key="k", words="8 Mbit/s", build=this_build(), asked={"model": "shapesnet"})
+
+
+class Told(Fleet):
+    """Machines a and b, of which a began the group; what is sent is noted."""
+
+    words = "two machines"
+
+    def __init__(self) -> None:
+        self.sent = list[tuple[set[str], str]]()
+
+    def open(self, spool: Path) -> None: ...
+
+    def offer(self, files: object) -> None: ...
+
+    def looked_at(self, order: Order) -> Sequence[Answer]:
+        return Answer(machine="a", place="A", holds=("k",)), Answer(machine="b", place="B")
+
+    def send(self, order: Order, avoiding: Collection[str] = (), near: str = "") -> None:
+        self.sent.append(({*avoiding}, near))
+
+    def next(self, timeout_s: float) -> None: ...
+
+    def any_left(self, avoiding: Collection[str]) -> bool:
+        return not {"A", "B"} <= {*avoiding}
+
+    def close(self) -> None: ...
+
+
+def test_a_machine_that_has_become_unfit_is_not_asked_again_for_what_it_began() -> None:
+    machines = Machines(fleet := Told(), Watcher())
+    machines.look(ORDER)
+    machines.send(ORDER)
+    machines.leave_out(Answer(machine="a", place="A", unfit=("its disk is full",)))
+    machines.send(ORDER)
+    assert fleet.sent == [(set(), "A"), ({"A"}, "")]
+    assert machines.any_left
+
+
+def test_a_machine_that_fails_while_it_is_looked_at_is_left_out_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = pytest.importorskip("ray")
+    fleet = RayFleet(None)
+    answers = {"one": Answer(machine="a", place="A")}
+
+    def gotten(ref: str) -> tuple[str, bytes, bytes]:
+        if ref not in answers:
+            raise ray.exceptions.WorkerCrashedError
+        return answers[ref].place, answers[ref].json().encode(), b""
+
+    monkeypatch.setattr(ray, "get", gotten)
+    monkeypatch.setattr(ray, "wait", lambda refs, **_: (refs, []))
+    monkeypatch.setattr(fleet, "_places", lambda: ["A", "B"])
+    monkeypatch.setattr(fleet, "_submitted", lambda _, near, soft: {"A": "one", "B": "other"}[near])
+    fit, lost = fleet.looked_at(ORDER)
+    assert (fit.machine, fit.unfit) == ("a", ())
+    assert lost.place == "B" and "worker died" in lost.unfit[0]
