@@ -101,6 +101,8 @@ class Federated(Frozen):
                 raise ValueError(f"{fault.words}: there are {max(self.ues)} UEs")
             if fault.number < 1:
                 raise ValueError(f"{fault.words}: its number is from 1 on")
+            if fault.kind == "kill" and fault.number > self.rounds:
+                raise ValueError(f"{fault.words}: there are {self.rounds} rounds")
         _ = [self.link(bw) for bw in self.bw]
         return self
 

@@ -44,6 +44,7 @@ class Cluster:
         self._workers: dict[str, SparkProcess] = {}
         self._master = self._start(AGGREGATOR, "master", ADDRESS, spark.master(ADDRESS))
         ours, theirs = socket.socketpair()
+        stack.callback(ours.close)
         hosts = [f"{ue}={link.ue_address}" for ue, link in network.links.items()]
         with theirs:
             argv = [spark.PYTHON, "-m", "orchestrator.federated.driver", str(theirs.fileno())]
@@ -52,7 +53,6 @@ class Cluster:
                 AGGREGATOR, "driver", ADDRESS, [*argv, str(data), *hosts], passed=[theirs.fileno()]
             )
         self._stream = stack.enter_context(ours.makefile("rwb"))
-        stack.callback(ours.close)
         self._socket = ours
         for ue in self.ues:
             self.start(ue)

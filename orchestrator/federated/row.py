@@ -212,6 +212,9 @@ def _faults(record: FederatedRecord) -> list[str]:
         for number, one in enumerate(record.rounds, start=1)
         if one.ended.problem
     ]
+    fault = record.cell.fault
+    if fault and fault.kind == "kill" and fault.number > len(record.rounds):
+        unmeant.append(f"{fault.ue} was not killed: round {fault.number} did not begin")
     return [*(proof.fault for proof in record.proofs if proof.fault), *problems, *unmeant]
 
 

@@ -42,6 +42,7 @@ def test_a_slow_ue_alone_has_another_link() -> None:
         ({"skew": 0}, "skew"),
         ({"target": 1.5}, "target"),
         ({"samples": 100, "ues": 16}, "too few"),
+        ({"faults": ["kill:ue-2:3"], "rounds": 2}, "kill:ue-2:3: there are 2 rounds"),
         ({"bw": 0}, "rate_mbit"),
         ({"speed": 3}, "speed"),
     ],
@@ -120,6 +121,11 @@ def test_the_target_takes_the_rounds_until_it() -> None:
     told = row.target_row(a_record(Fault("kill", "ue-2", 2)), 0.8)
     assert (told.target_round, told.target_ms, told.missing, told.valid) == (2, 20.0, 1, True)
     assert row.target_row(a_record(None), 0.95).target_ms is None
+
+
+def test_a_kill_that_never_came_makes_the_cell_invalid() -> None:
+    told = row.target_row(a_record(Fault("kill", "ue-2", 3)), 0.8)
+    assert (told.valid, told.reason) == (False, "ue-2 was not killed: round 3 did not begin")
 
 
 def test_who_is_missing_undisturbed_makes_the_cell_invalid() -> None:
