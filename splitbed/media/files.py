@@ -20,8 +20,7 @@ def is_there(name: Path | str) -> bool:
 def read_file(path: Path) -> bytes:
     """A file's bytes; UsageError where it cannot be read, or has no end, as a pipe or device."""
     try:
-        if not path.is_file() and path.exists():
-            raise UsageError(f"cannot read {path}: it is no plain file")
+        check_plain(path)
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
@@ -34,9 +33,10 @@ def hash_bytes(data: bytes) -> dict[str, str]:
 
 
 def hash_file(path: Path) -> dict[str, str]:
-    """A file's ``sha256`` and ``md5``; UsageError where it cannot be read."""
+    """A file's ``sha256`` and ``md5``; raises as :func:`read_file`."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     try:
+        check_plain(path)
         with path.open("rb") as file:
             while block := file.read(1 << 20):
                 sha256.update(block)
@@ -44,3 +44,9 @@ def hash_file(path: Path) -> dict[str, str]:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     return {"sha256": sha256.hexdigest(), "md5": md5.hexdigest()}
+
+
+def check_plain(path: Path) -> None:
+    """Raise UsageError for what is there and has no end, such as a pipe."""
+    if not path.is_file() and path.exists():
+        raise UsageError(f"cannot read {path}: it is no plain file")

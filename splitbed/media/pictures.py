@@ -139,7 +139,7 @@ def upright(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Imag
     Raises:
         UsageError: as :func:`preprocess`.
     """
-    with _open(data, name, most_pixels) as image:
+    with open_picture(data, name, most_pixels) as image:
         try:
             return _to_8_bit(ImageOps.exif_transpose(image))
         except Exception as error:  # Pillow raises whatever damaged EXIF leads it to
@@ -187,7 +187,7 @@ def _default_picture() -> Picture:
 
 def _picture(path: Path, source: str) -> Picture:
     data = read_file(path)
-    _open(data, str(path)).close()
+    open_picture(data, str(path)).close()
     return Picture(path.name, path, **hash_bytes(data), source=source)
 
 
@@ -211,7 +211,8 @@ class _Encoded(io.BytesIO):
         return super().read(size)
 
 
-def _open(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_picture(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Image:
+    """The picture in some bytes, not decoded yet; UsageError where it should not be."""
     try:
         image = Image.open(_Encoded(data), formats=FORMATS)
     except (Image.DecompressionBombError, _EndlessError) as error:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from splitbed.errors import MachineError, UsageError
+from splitbed.media.files import check_plain
 from splitbed.media.pictures import MAX_PIXELS
 
 VIDEO_SUFFIXES = (
@@ -68,6 +69,7 @@ class Video:
     def __init__(self, path: Path) -> None:
         self.path = path
         av = _av(path)
+        check_plain(path)
         try:
             with av.open(f"file:{path}", options=FORMATS) as container:
                 if not container.streams.video:

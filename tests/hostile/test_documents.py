@@ -23,6 +23,7 @@ from splitbed.command import run_command_line
 from splitbed.errors import RunError, UsageError
 from splitbed.media import pictures
 from splitbed.media.datasets import open_dataset, texts
+from splitbed.media.datasets.frames import picture_size
 from splitbed.media.pictures import upright
 from splitbed.media.recipes import SoundRecipe
 from splitbed.media.sounds import preprocess
@@ -85,7 +86,7 @@ def test_what_else_is_in_a_text_is_told_in_short(tmp_path: Path) -> None:
     assert "'key-0', 'key-1'" in refused(lambda: open_dataset(tmp_path / "a.jsonl"))
 
 
-@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a.json", "a.png"])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.txt", "a.npz", "a.json", "a.png", "a.mp4"])
 def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     assert "no plain file" in refused(lambda: open_dataset(tmp_path / name))
@@ -139,11 +140,15 @@ def chunks(more: int) -> bytes:
     return data[:place] + more * (bytes(4) + name + zlib.crc32(name).to_bytes(4)) + data[place:]
 
 
-def test_a_picture_in_endless_pieces_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_in_endless_pieces_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pictures, "_MOST_READS", 1000)
     assert drawn(scans(20)) == drawn(chunks(20)) == (8, 8)
     assert "very many scans" in refused(lambda: drawn(scans(200)))
     assert "very many pieces" in refused(lambda: drawn(chunks(1000)))
+    (tmp_path / "dot.png").write_bytes(chunks(1000))
+    assert "very many pieces" in refused(lambda: picture_size(tmp_path / "dot.png"))
     assert "very many pieces" in refused(lambda: drawn(b"P6" + b" " * 5000 + b"8 8 255 "))
     assert "it is text" in refused(lambda: drawn(b"P2 8 8 255\n" + b"#\n" * 5000))
 

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image
-
 from splitbed.errors import UsageError
 from splitbed.media.files import hash_file, read_file
-from splitbed.media.pictures import FORMATS
+from splitbed.media.pictures import open_picture
 from splitbed.tasks.boxes import Box
 
 _ROTATED = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
@@ -140,15 +138,15 @@ def picture_frame(
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of a picture file, upright, from its header.
+    """Width and height of a picture file, upright.
 
     Raises:
         UsageError: it cannot be read, or is no picture.
     """
+    data = read_file(path)
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with open_picture(data, str(path)) as image:
             turned = image.getexif().get(_ORIENTATION) in _ROTATED
             return (image.height, image.width) if turned else image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "it is no picture"
-        raise UsageError(f"cannot tell the size of {path}: {reason}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UsageError(f"cannot tell the size of {path}: {error}") from error

@@ -16,6 +16,7 @@ frames.  Each begins with the token that ended the one before, so that every tok
 one that follows another in some frame.
 """
 
+import io
 import json
 import sys
 import zipfile
@@ -43,7 +44,7 @@ KEYS = ("tokens", "target", "relevance")
 LEAST_CANDIDATES = 2
 """Of which one can be ranked before another."""
 _DAMAGED = (
-    ValueError, TypeError, EOFError, NotImplementedError, RuntimeError, MemoryError,
+    OSError, ValueError, TypeError, EOFError, NotImplementedError, RuntimeError, MemoryError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What NumPy and zipfile raise for what is damaged, locked, or says that it is enormous."""
@@ -164,16 +165,14 @@ def _check_keys(told: Mapping[str, object], where: str) -> None:
 
 def _loaded(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     """What NumPy reads; all arrays of an archive at once."""
+    data = read_file(path)
     try:
-        with path.open("rb") as file:
-            held = np.load(file, allow_pickle=False)
-            if not isinstance(held, np.lib.npyio.NpzFile):
-                return {"tokens": held}
-            members = held.zip.infolist() if held.zip else []
-            _check_size(path, sum(member.file_size for member in members))
-            return dict(held)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+        held = np.load(io.BytesIO(data), allow_pickle=False)
+        if not isinstance(held, np.lib.npyio.NpzFile):
+            return {"tokens": held}
+        members = held.zip.infolist() if held.zip else []
+        _check_size(path, sum(member.file_size for member in members))
+        return dict(held)
     except _DAMAGED as error:
         raise UsageError(f"cannot read {path} as NumPy's: {error}") from error
 
