@@ -37,8 +37,11 @@ LINKED = (
     "scenario run",
     "prove",
     "doctor",
+    "model-sweep",
+    "increments",
+    "grow",
 )
-"""Commands that need a link, and a machine that can shape one."""
+"""Commands that need a link, and a machine that can shape one; with --offline none does."""
 
 _BLOCK = re.compile(
     r"^(?P<marks>(?:<!--.*?-->\n)*)```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -69,6 +72,8 @@ class Block:
         """Whether one of them needs a link."""
         if self.language == "python":
             return "splitbed.sweep(" in self.text or "splitbed.serve(" in self.text
+        if "--offline" in f"{self.text} {self.marks.get('run with')}".split():
+            return False
         words = [" ".join(command.split()[1:]) for command in self.commands]
         return any(one.startswith(LINKED) for one in words)
 
