@@ -9,7 +9,7 @@ plan's splits, dads among all partitions of the graph, of which a testbed can me
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -221,6 +221,9 @@ def _raw(predictor: Predictor, k: int) -> Option:
     n = predictor.profile.n
     if k == n:
         return known[k]
-    label = known[k].configuration.split_name if k in known else f"{k}:{n - k}"
+    if k in known:  # as it is asked for there, so that it is measured once
+        asked = replace(known[k].configuration, codec=RAW)
+    else:
+        asked = Configuration(k, n, f"{k}:{n - k}", RAW)
     (nbytes,) = [cut.intermediate_bytes for cut in predictor.profile.cuts if cut.k == k]
-    return Option(configuration=Configuration(k, n, label, RAW), coded=(Coded(nbytes=nbytes),))
+    return Option(configuration=asked, coded=(Coded(nbytes=nbytes),))

@@ -1,5 +1,6 @@
 """What `orchestrate plan --verify` measures, and when it says that a choice held."""
 
+from dataclasses import replace
 from statistics import median
 
 import pytest
@@ -8,6 +9,7 @@ from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.plan.grid import PlanPoint
 from orchestrator.plan.measured import Held, Measured, Probe, regrets, summary, verdicts
 from orchestrator.plan.policies import decisions
+from orchestrator.plan.prediction import make_plan
 from orchestrator.plan.verify import closest, probes
 from orchestrator.results.statistics.intervals import median_interval
 from tests.orchestrator.plan.test_plan import planned, predictor
@@ -35,6 +37,22 @@ def test_what_is_verified_is_the_best_the_second_and_every_policys_choice() -> N
     assert roles["plan"].configuration == best.over([at.link], at.pace)
     assert roles["plan"].predicted_ms == pytest.approx(plan.best_ms[0])
     assert len({one.configuration for one in asked}) == len(asked)
+
+
+def test_what_a_policy_chooses_of_the_plans_own_is_measured_once() -> None:
+    asked = sweep_config({"model": "small.onnx", "bw": (1, 5, 20, 100), "delay_ms": 0})
+    plan = planned("1,5,20,100")
+    heads = {one.configuration: replace(one.configuration, heads=((),)) for one in plan.options}
+    options = tuple(
+        one.model_copy(update={"configuration": heads[one.configuration]}) for one in plan.options
+    )
+    facts = plan.predictor.facts.model_copy(update={"options": options})
+    plan = make_plan(replace(plan.predictor, facts=facts), plan.grid)
+    decided = decisions(plan)
+    chosen = decided["neurosurgeon"]
+    assert {one.configuration for one in chosen.options if one} <= {*heads.values()}
+    keys = [one.configuration.key for one in probes(asked, plan, decided, range(plan.grid.size))]
+    assert len({*keys}) == len(keys)
 
 
 def test_what_is_sure_is_never_measured_before_what_is_not() -> None:
