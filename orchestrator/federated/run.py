@@ -7,6 +7,7 @@ model-N.safetensors   what the N-th cell had trained at its end
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ LOG_FILE = "spark.log"
 MOST_LIMITS = 4
 """A round without a quorum is given up after so many limits."""
 _BEYOND_S = 60.0  # what the driver may take around a round
+_LULL_S = 1.0
 _AT_WORK_S = 0.3  # after which a UE that is to be killed has begun
 
 Say = Callable[[str], None]
@@ -141,6 +143,7 @@ def _measured(
             rounds.append(_round(asked, cell, bed, number, rounds))
             if rounds[-1].ended.accuracy >= asked.target:
                 break
+        _drained(bed, links, MOST_LIMITS * asked.limit_s)
         proofs += _proved(bed, links)
         bed.ask(words.Keep(str(model)), _BEYOND_S)
     except (NodeError, LinkError) as failed:
@@ -179,6 +182,23 @@ def _killing(
         yield
     finally:
         timer.join()
+
+
+def _drained(bed: Cluster, links: Mapping[str, LinkSpec], within_s: float) -> None:
+    """Wait until no link carries what belongs to a round any more: a proof would be behind it.
+
+    What crosses else, as heartbeats, is less than a quarter of what a link could carry.
+    """
+    deadline_s = time.monotonic() + within_s
+    before = bed.counters()
+    while time.monotonic() < deadline_s:
+        time.sleep(_LULL_S)
+        now = bed.counters()
+        since = {ue: one.since(before[ue]) for ue, one in now.items()}
+        most = {ue: spec.uplink.rate_mbit * 1e6 / 8 * _LULL_S / 4 for ue, spec in links.items()}
+        if all(max(since[ue].sent_bytes, since[ue].received_bytes) < most[ue] for ue in links):
+            return
+        before = now
 
 
 def _proved(bed: Cluster, links: Mapping[str, LinkSpec]) -> list[ProofRecord]:

@@ -26,6 +26,9 @@ OF_A_RUN = {
 """Of a Ray that is started for a run."""
 _START = f"""ray start --address=HEAD:6379 --resources='{{"{OURS}": 1}}'"""
 
+_LOCAL_REPAIR = "free memory and ports"
+_CLUSTER_REPAIR = "ray start --head there; RAY_AUTH_MODE=token here, where it asks for a token"
+
 
 class RayFleet(Fleet):
     """The machines of a cluster at an `address`, or of a Ray of this one that is started for it."""
@@ -54,7 +57,7 @@ class RayFleet(Fleet):
         try:
             ray.init(self._address or "local", **usual)
         except Exception as error:  # of any kind, as Ray raises them
-            how = "free memory and ports" if self._address is None else "ray start --head there"
+            how = _LOCAL_REPAIR if self._address is None else _CLUSTER_REPAIR
             raise MachineError(
                 f"{self.words} cannot be had: {shorten(str(error) or type(error).__name__)}; "
                 f"repair: {how}"

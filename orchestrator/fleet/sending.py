@@ -85,7 +85,7 @@ class Sending:
         self._left = {group.order.key: group for group in groups}
         for group in groups:
             self.machines.send(group.order)
-        self.watcher.note(f"{len(groups)} links are to be measured, each on one machine")
+        self.watcher.note(f"links to measure, each on one machine: {len(groups)}")
         waited_s = 0.0
         while self._left:
             if came := self.machines.fleet.next(_POLL_S):

@@ -1,11 +1,14 @@
 """What federated averaging is asked, what lacks for it, and its rows: no Spark is started."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from netem.namespace import Counters
+from netem.spec import symmetric
 from orchestrator.ask.scenario_file import load_scenario
-from orchestrator.federated import row, spark, words
+from orchestrator.federated import row, run, spark, words
 from orchestrator.federated.asked import Cell, Fault, federated
 from orchestrator.results.columns import columns_of
 from splitbed.errors import UsageError
@@ -150,3 +153,22 @@ def test_each_column_stands_on_the_page() -> None:
     for kind in (row.RoundRow, row.TargetRow):
         for column in columns_of(kind).values():
             assert f"| `{column.name}` | {column.meaning} | {column.empty} |" in page
+
+
+def test_a_link_is_proved_again_once_it_carries_no_round_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Bed:
+        """A link of 0.1 Mbit/s, over which 12 kB a second come until the third."""
+
+        carried, looks = 0, 0
+
+        def counters(self) -> dict[str, Counters]:
+            self.looks += 1
+            self.carried += 12_000 if self.looks < 4 else 500
+            return {"ue-1": Counters(self.carried, 0, 0, 0)}
+
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    bed: Any = Bed()
+    run._drained(bed, {"ue-1": symmetric(rate_mbit=0.1, delay_ms=0)}, 60)
+    assert bed.looks == 4
