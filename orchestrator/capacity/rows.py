@@ -18,12 +18,15 @@ def capacity_row(
     asked: Capacity,
     key: str,
     row: Row,
-    search: Search | None,
-    trials: Sequence[Trial],
+    search: Search | None = None,
+    trials: Sequence[Trial] = (),
     *,
     error: str = "",
 ) -> CapacityRow:
-    """Of one configuration; `row` is that of its frames one after another."""
+    """Of one configuration; `row` is that of its frames one after another.
+
+    `search` is one that came to its end: of any other nothing is known to be the most.
+    """
     most = search.last_passing if search else None
     least = search.first_failing if search else None
     held = [one for one in trials if one.load == most and one.held]

@@ -43,8 +43,8 @@ from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed
 from splitbed.errors import RunError, SplitbedError
 
-MOST_TRIES = 2
-"""At a run that fails as a whole, as where a node died."""
+MOST_TRIES = 3
+"""At a run that does not count: it failed as a whole, or a rule of what is measured did."""
 MOST_RUNS = 80
 """Of one search: what does not end by then is too noisy to have an answer."""
 
@@ -123,30 +123,36 @@ class Searching:
         if self._asked.over == "fps":  # a rate of each UE that shares the link
             row = changed(row, ues=len(asked.ues) or 1, link=asked.link_words)
         if row.e2e_ms is None or not row.valid:
-            return capacity_row(self._asked, key, row, None, (), error=row.reason)
+            return capacity_row(self._asked, key, row, error=row.reason)
         before_ms = row.preprocess_ms or 0.0
         if broken := self._asked.must_hold.broken_alone(min(row.samples_ms), before_ms):
-            bare = capacity_row(self._asked, key, row, None, ())
+            bare = capacity_row(self._asked, key, row)
             return changed(bare, bound_by=broken[0], why=broken[1])
         every_ms = (row.e2e_ms + before_ms) * row.ues
         scale = self._asked.counts if self._asked.over == "ues" else self._asked.rates(every_ms)
         search, trials = Search(scale), list[Trial]()
-        while (load := search.next()) is not None and len(trials) < MOST_RUNS:
+        while (load := search.next()) is not None:
+            if len(trials) == MOST_RUNS:
+                error = f"after {MOST_RUNS} runs there is none: too noisy"
+                return capacity_row(self._asked, key, row, trials=trials, error=error)
             trial = self._trial(key, cells, load, len(search.runs(load)))
             trials.append(trial)
             self._trials.append(trial)
-            search.tell(load, held=trial.held)
             self._write_trials()
-            told = trial_words(place_words(row), self._asked.amount(load), trial)
-            self._engine.watcher.note(told)
-        error = "" if load is None else f"after {MOST_RUNS} runs there is no answer: too noisy"
-        return capacity_row(self._asked, key, row, search, trials, error=error)
+            amount = self._asked.amount(load)
+            self._engine.watcher.note(trial_words(place_words(row), amount, trial))
+            if trial.held is None:
+                error = f"{amount} could not be measured in {MOST_TRIES} tries, {trial.why}"
+                return capacity_row(self._asked, key, row, trials=trials, error=error)
+            search.tell(load, held=trial.held)
+        return capacity_row(self._asked, key, row, search, trials)
 
     def _alone(self, cell: Cell) -> MeasuredVisit:
         """Frames one after another, of the first UE alone: what the first load goes by."""
         ues = tuple(replace(own, load=None) for own in cell.configuration.ues[:1])
         one = replace(cell.configuration, load=Load(), ues=ues)
-        return self._visited(Visit(replace(cell, configuration=one, frames=MIN_FRAMES)))
+        visit, _ = self._visited(Visit(replace(cell, configuration=one, frames=MIN_FRAMES)))
+        return visit
 
     def _trial(self, key: str, cells: Sequence[Cell], load: float, run: int) -> Trial:
         """A run at this load, of which there were `run` before: measured, if it was not yet."""
@@ -154,26 +160,27 @@ class Searching:
         cell = cells[int(load) - asked.fewest] if asked.over == "ues" else cells[0]
         fps = load if asked.fps_each is None else asked.fps_each
         offered = replace(cell.configuration, load=asked.load(fps))
-        visit = self._visited(
+        visit, faults = self._visited(
             Visit(replace(cell, configuration=offered, frames=asked.frames(fps)), run)
         )
-        record = self._journal.run
-        # frames that failed are lost, and no fault: so many may be
-        faults = faults_of(measured_row(record, [visit]), record, visit.cell, visit.clock_fault)
         return judged(asked.must_hold, key, load, run, visit, faults)
 
-    def _visited(self, visit: Visit) -> MeasuredVisit:
-        """As it was measured: where it failed as a whole, once more."""
-        found = self._found(visit)
-        for _ in range(MOST_TRIES):
-            if found is not None and found.ended:
-                break
+    def _visited(self, visit: Visit) -> tuple[MeasuredVisit, list[str]]:
+        """As it was measured, and why it does not count: where it does not, it is made again."""
+        for tried in range(MOST_TRIES + 1):
+            if (found := self._found(visit)) is not None:
+                faults = self._faults(found)
+                if not faults or tried == MOST_TRIES:
+                    return found, faults
             self._in_grid(visit)
             for _ in self._engine.measure([visit], self._journal):
                 pass
-            found = self._found(visit)
-        assert found is not None
-        return found
+        raise AssertionError("a visit that was made is in the journal")
+
+    def _faults(self, visit: MeasuredVisit) -> list[str]:
+        """Those of its own. Frames that failed are lost, and no fault: so many may be."""
+        run = self._journal.run
+        return faults_of(measured_row(run, [visit]), run, visit.cell, visit.clock_fault)
 
     def _found(self, visit: Visit) -> MeasuredVisit | None:
         return next((one for one in self._journal.visits if one.key == visit.key), None)

@@ -18,7 +18,7 @@ from orchestrator.results.statistics.offered import Fate, Offered, offered, resp
 MOST_LATE = 0.5
 """A source that begins frames later, though they waited for no other, does not keep up: of what is
 between two of them."""
-NOT_MEASURED, LOST, NOT_SUSTAINED, SOURCE = "not measured", "lost", "not sustained", "the source"
+LOST, NOT_SUSTAINED, SOURCE = "lost", "not sustained", "the source"
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,11 @@ def judged(
     asked: Objective, key: str, load: float, run: int, visit: MeasuredVisit, faults: Sequence[str]
 ) -> Trial:
     """What a visit came to, which has these faults: each UE by itself, the worst is told."""
-    if not visit.fates:
-        why = "; ".join(faults)
-        return Trial(key=key, load=load, run=run, held=False, broken=(NOT_MEASURED,), why=why)
+    if faults:
+        return Trial(key=key, load=load, run=run, held=None, why="; ".join(faults))
     fates = sorted(visit.fates, key=lambda one: one.due_ns)
     whole, each = _offered(fates, visit), [*_each(asked, fates, visit)]
-    broken = dict(_broken(asked, each, whole, faults))
+    broken = dict(_broken(asked, each, whole))
     due_ns, done_ns = (np.array(one, np.float64) for one in _ends_ns(fates))
     law = little(due_ns, done_ns)
     return Trial(
@@ -129,12 +128,8 @@ def _breaks(limit: Limit, drops: DropLimit, each: Sequence[_Had]) -> str:
     return next((why for one in slowest_first if (why := one.breaks(limit, drops))), "")
 
 
-def _broken(
-    asked: Objective, each: Sequence[_Had], whole: Offered, faults: Sequence[str]
-) -> Iterator[tuple[str, str]]:
+def _broken(asked: Objective, each: Sequence[_Had], whole: Offered) -> Iterator[tuple[str, str]]:
     """What did not hold, by its name, in words."""
-    if faults:
-        yield NOT_MEASURED, "; ".join(faults)
     most = max(each, key=lambda one: one.lost)
     if not asked.drops.holds(most.lost):
         yield LOST, most.lost_words()

@@ -61,6 +61,8 @@ def _amount(row: CapacityRow) -> str:
 
 def trial_words(place: str, amount: str, trial: Trial) -> str:
     """A run, as it has ended."""
+    if trial.held is None:
+        return f"{place}, {amount}: not measured, {trial.why}"
     if not trial.held:
         return f"{place}, {amount}: does not hold, {trial.why}"
     told = [f"{name} {ms:.4g} ms" for name, ms in trial.times_ms.items() if ms is not None]

@@ -10,7 +10,7 @@ Over = Literal["fps", "ues"]
 
 
 class Trial(Record, frozen=True, kw_only=True):
-    """A run at one load, and whether all that must hold did.
+    """A run at one load, and whether all that must hold did; None where it could not be measured.
 
     ``key`` names what is searched, ``load`` is in frames a second of each UE, or a number of UEs.
     ``broken`` names what did not hold, ``why`` says it. ``times_ms`` are those that are limited, by
@@ -22,7 +22,7 @@ class Trial(Record, frozen=True, kw_only=True):
     key: str
     load: float
     run: int
-    held: bool
+    held: bool | None
     broken: tuple[str, ...] = ()
     why: str = ""
     offered: int = 0
@@ -39,9 +39,9 @@ class CapacityRow(Record, frozen=True, kw_only=True):
     """What one configuration carries.
 
     ``last_passing`` is the most that held, confirmed by ``confirmed`` of ``confirming`` runs,
-    ``first_failing`` the least that did not; None where there is none. What ``bound_by`` names did
-    not hold there, ``why`` in words. The rest is of the runs that held at the most: means, of times
-    the medians.
+    ``first_failing`` the least that did not; None where there is none, or no answer, as ``error``
+    says. What ``bound_by`` names did not hold there, ``why`` in words. The rest is of the runs that
+    held at the most: means, of times the medians.
     """
 
     key: str

@@ -30,15 +30,21 @@ class Simulated:
 
     Visits `fail` whose number is in it, and it `stops` at one. Of UEs that go on one after another
     each frame takes the others' time, too. Where `spoiled`, of each load the first frame fails, and
-    outputs are not the whole model's.
+    outputs are not the whole model's. Of visits `unexplained` stages are a tenth short of the time.
     """
 
     def __init__(
-        self, fail: Iterable[int] = (), stops: int | None = None, *, spoiled: bool = False
+        self,
+        fail: Iterable[int] = (),
+        stops: int | None = None,
+        *,
+        spoiled: bool = False,
+        unexplained: Iterable[int] = (),
     ) -> None:
         self.watcher = Watcher()
         self.visits = 0
         self._fail, self._stops, self._spoiled = {*fail}, stops, spoiled
+        self._unexplained = {*unexplained}
 
     def measure(self, visits: Iterable[Visit], journal: Journal) -> Iterator[CellRecord]:
         for visit in visits:
@@ -71,7 +77,10 @@ class Simulated:
         done_ns = departures(due_ns, np.full(len(due_ns), SERVICE_MS * NS_PER_MS))
         for number, (due, done) in enumerate(zip(due_ns, done_ns, strict=True)):
             start = int(done - SERVICE_MS * NS_PER_MS)
-            stages = [["part1", start, start + int(e2e_ms * NS_PER_MS)]]
+            end = start + int(e2e_ms * NS_PER_MS)
+            stages: list[list[object]] = [["part1", start, end]]
+            if self.visits in self._unexplained:
+                stages = [["part1", start, start + int(0.9 * (end - start))], ["part2", end, end]]
             told = {"attempt": attempt, "frame": number, "e2e_ms": e2e_ms, "stages": stages}
             told["ue"] = ues[number % len(ues)]
             if load.offered:

@@ -85,8 +85,30 @@ def test_a_run_that_fails_as_a_whole_is_made_again(tmp_path: Path) -> None:
     assert row.last_passing == pytest.approx(1e3 / SERVICE_MS, rel=0.03)
 
 
+def test_a_run_that_could_not_be_measured_is_made_again(tmp_path: Path) -> None:
+    wanted = asked(tmp_path, "response_mean<55ms", load="fps:20", ues="1:2")
+    (row,) = searched(wanted, tmp_path, engine := Simulated(unexplained={1, 3, 4})).record.rows
+    assert (row.last_passing, row.first_failing, row.error) == (2, None, "")
+    assert engine.visits == row.runs + 1 + 3
+
+
+def test_a_load_that_cannot_be_measured_is_no_answer(tmp_path: Path) -> None:
+    wanted = asked(tmp_path, "response_mean<55ms", load="fps:20", ues="1:2")
+    found = searched(wanted, tmp_path, engine := Simulated(unexplained=range(3, 100)))
+    (row,) = found.record.rows
+    assert "2 UEs of 20 a second could not be measured" in row.error and "unexplained" in row.error
+    assert (row.last_passing, row.first_failing, row.bound_by, row.why) == (None, None, "", "")
+    assert (found.exit_code, found.verdict.word) == (1, "INVALID")
+    assert "no answer" in found.verdict.advice[0]
+    assert [one["held"] for one in table(tmp_path, "trials.csv")] == ["True", ""]
+    assert engine.visits == 5
+
+    (row,) = searched(wanted, tmp_path, Simulated()).record.rows
+    assert (row.last_passing, row.error) == (2, "")
+
+
 def test_a_pair_that_fails_alone_has_no_answer(tmp_path: Path) -> None:
-    found = searched(asked(tmp_path, LIMIT), tmp_path, Simulated(fail={1, 2}))
+    found = searched(asked(tmp_path, LIMIT), tmp_path, Simulated(fail={1, 2, 3}))
     (row,) = found.record.rows
     assert row.error == "a node died" and found.exit_code == 1
     assert "no answer" in found.verdict.advice[0]
@@ -128,5 +150,5 @@ def test_a_rate_of_several_ues_begins_with_what_one_of_them_takes_alone(tmp_path
 def test_a_frame_that_may_be_lost_hides_no_fault(tmp_path: Path) -> None:
     found = searched(asked(tmp_path, "e2e_mean<60ms"), tmp_path, Simulated(spoiled=True))
     (row,) = found.record.rows
-    assert row.last_passing is None and row.bound_by == "not measured"
-    assert "split output differs" in row.why
+    assert row.last_passing is None and row.bound_by == ""
+    assert "split output differs" in row.error
