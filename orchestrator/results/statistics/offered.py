@@ -10,6 +10,7 @@ omission), and one that was lost took longer than any other.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 from typing import Literal, NamedTuple, get_args
 
@@ -93,7 +94,11 @@ def offered(fates: Sequence[Fate], in_flight: int = 1, max_lost: float = MAX_LOS
 
     More than `max_lost` of them dropped, failed or late is not sustained.
     """
-    fates = sorted(fates, key=lambda one: one.due_ns)
+    return _offered(tuple(sorted(fates, key=lambda one: one.due_ns)), in_flight, max_lost)
+
+
+@lru_cache(maxsize=1024)  # tables are written anew after each visit, of all that there are
+def _offered(fates: tuple[Fate, ...], in_flight: int, max_lost: float) -> Offered:
     counts = {name: sum(one.outcome == name for one in fates) for name in get_args(Outcome)}
     ended = [one for one in fates if one.outcome in ("ok", "late")]
     growth = _growth(ended)
