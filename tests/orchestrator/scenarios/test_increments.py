@@ -52,7 +52,7 @@ def test_models_that_would_be_left_in_one_folder_are_refused(models: str) -> Non
 
 
 def test_a_scenario_of_both_kinds_is_refused() -> None:
-    with pytest.raises(ValueError, match="give one of sweep:, model-sweep: and increments:"):
+    with pytest.raises(ValueError, match="give one of sweep:, model-sweep:, increments: and"):
         Scenario(clause="1", name="n", sweep={"model": "shapesnet"}, increments=SMALL)
 
 
