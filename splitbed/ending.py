@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 """They end a command as Ctrl-C does, but one that it was started to ignore, as nohup has it."""
 
+WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Before a command: it is killed with the thread that started it, however that ends."""
+
 _NOBODY = (errno.EPIPE, errno.EIO)
 
 MOST_UNREAD_BYTES = 1 << 20

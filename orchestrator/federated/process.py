@@ -12,6 +12,7 @@ import psutil
 
 from netem.namespace import Namespace
 from orchestrator.testbed.scratch import Scratch
+from splitbed.ending import WITH_US
 
 _END_S = 3.0
 _ERROR = re.compile(r"^\S*(Error|Exception)\b|\bERROR\b")
@@ -34,10 +35,9 @@ class SparkProcess:
     process: "subprocess.Popen[bytes]" = field(init=False)
 
     def __post_init__(self) -> None:
-        dying = ["setpriv", "--pdeathsig", "KILL", "--"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.namespace.command([*dying, *self.argv]),
+                self.namespace.command([*WITH_US, *self.argv]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -59,6 +59,12 @@ class SparkProcess:
             return [first, *first.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+    def hold(self) -> None:
+        """Stop it, and all that it has started, where they are."""
+        for one in self.tree():
+            with suppress(psutil.NoSuchProcess):
+                one.suspend()
 
     def end(self) -> None:
         """Kill it, then all that it has started.

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.testbed.cache import cache_folder
 from splitbed.errors import MachineError
 
 NAME = "SPLITBED_HOST"
@@ -39,9 +40,7 @@ class Host:
         name = os.environ.get(NAME) or socket.gethostname()
         if not _NAME.fullmatch(name):
             raise MachineError(f"a machine cannot be called {name[:100]!r}: set {NAME} there")
-        given = os.environ.get("SPLITBED_CACHE")
-        cache = Path(given) if given else Path.home() / ".cache/splitbed"
-        return cls(name, cache / "hosts" / name)
+        return cls(name, cache_folder() / "hosts" / name)
 
     @contextmanager
     def locked(self) -> Iterator[int]:

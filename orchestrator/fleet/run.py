@@ -35,6 +35,7 @@ from orchestrator.results.run_folder import (
     RunFolder,
     check_free,
     create,
+    runs_folder,
 )
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.model import SweptModel
@@ -56,7 +57,7 @@ def run_on(
     Raises SplitbedError for what stops it before the first cell.
     """
     check(config, resumed)
-    spool = (resumed or config.out or Path("runs/run")).parent / _SPOOL
+    spool = (resumed or config.out or runs_folder() / "run").parent / _SPOOL
     with local_model(config) as local, opened(fleet, spool):
         model = local.model
         check_classes(model)

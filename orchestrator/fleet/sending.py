@@ -7,6 +7,8 @@ one that was lost, or stopped ──> the group is sent again, up to TRIES times
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from orchestrator.fleet.fleet import Came, Fleet
 from orchestrator.fleet.groups import Group
 from orchestrator.fleet.merging import Merging
@@ -138,9 +140,7 @@ class Sending:
             asked = visit.cell.configuration
             crossing = () if asked.cut is None else self.model.graph.cuts[asked.cut].tensors
             record = cell_record(visit, f"{asked.key} at {now()}", "", crossing)
-            record = type(record).from_plain(
-                {**record.plain(), "error": why, "error_kind": RunError.__name__}
-            )
+            record = replace(record, error=why, error_kind=RunError.__name__)
             self.watcher.cell(visit.cell)
             journal.add_cell(record)
             self.watcher.done(record)

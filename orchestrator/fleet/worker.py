@@ -13,6 +13,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.checks.pack import pack
 from orchestrator.fleet.host import Host
@@ -20,6 +22,7 @@ from orchestrator.fleet.order import Answer, Build, Order, this_build
 from orchestrator.fleet.parcels import Fetch, cached, missing_bytes, unpacked
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.site import checked_site
+from splitbed.ending import WITH_US
 from splitbed.errors import MachineError, SplitbedError, UsageError
 from splitbed.node.host import cpu_name
 
@@ -42,7 +45,7 @@ def answered(text: bytes, fetch: Fetch) -> tuple[bytes, bytes]:
     )
 
     def told(archive: bytes = b"", **more: object) -> tuple[bytes, bytes]:
-        return _with(answer, **more).json().encode(), archive
+        return replace(answer, **more).json().encode(), archive
 
     # before anything else of the order is read, which another version may write otherwise
     if why := _other_build(Build.from_plain(json.loads(text)["build"])):
@@ -105,16 +108,14 @@ def _swept(
             shutil.copyfile(cached(blob, host.folder, fetch), target)
         draft.rename(run)
     told = {"asked": asked, "run": str(run), "remeasure": order.remeasure}
-    # killed with this process, however that ends, and the lock is held until it is gone
-    dying = ["setpriv", "--pdeathsig", "KILL", "--"]
     done = subprocess.run(
-        [*dying, sys.executable, "-m", "orchestrator.fleet.group"],
+        [*WITH_US, sys.executable, "-m", "orchestrator.fleet.group"],
         input=json.dumps(told),
         text=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         errors="replace",
-        pass_fds=[lock],
+        pass_fds=[lock],  # it is held until that process is gone
         env=_environment(),
         check=False,
     )
@@ -152,7 +153,3 @@ def _no_room(order: Order, host: Host) -> str:
                 "make room there"
             )
     return ""
-
-
-def _with(answer: Answer, **more: object) -> Answer:
-    return Answer.from_plain({**answer.plain(), **more})

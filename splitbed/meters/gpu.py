@@ -51,7 +51,7 @@ class Nvml(Protocol):
         """Who has memory of it."""
 
 
-def _library() -> Nvml:
+def _bindings() -> Nvml:
     import pynvml
 
     found: Nvml = pynvml
@@ -62,10 +62,10 @@ def _library() -> Nvml:
 class GpuMeter:
     """Counts from when it is made; without the library, a driver or a GPU it has none.
 
-    ``library`` gives what NVML's bindings are called by, ``now`` the time in seconds.
+    ``bindings`` gives what NVML's bindings are called by, ``now`` the time in seconds.
     """
 
-    library: Callable[[], Nvml] = _library
+    bindings: Callable[[], Nvml] = _bindings
     now: Callable[[], float] = time.monotonic
     lacks: str = ""
     _busy_s: dict[str, float] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class GpuMeter:
         self._handles: list[tuple[str, object]] = []
         self._at_s = self.now()
         try:
-            nvml = self.library()
+            nvml = self.bindings()
         except ImportError:
             return  # nobody asked for it
         try:

@@ -6,7 +6,6 @@ boxes, what it chooses from is taken for its outputs.
 """
 
 import hashlib
-import os
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +15,7 @@ from tempfile import NamedTemporaryFile
 
 import numpy as np
 
+from orchestrator.testbed.cache import cache_folder
 from orchestrator.testbed.model import SweptModel
 from splitbed.codecs.klt.sensitivity import runs_of, sensitivity
 from splitbed.codecs.stage import Floats
@@ -26,12 +26,6 @@ from splitbed.tensors import Tensors
 VERSION = 3
 """Of how it is measured: what was kept by another is measured anew."""
 TOLD_S = 5.0
-
-
-def cache_folder() -> Path:
-    """Where it is kept: $SPLITBED_CACHE, else ~/.cache/splitbed."""
-    given = os.environ.get("SPLITBED_CACHE")
-    return (Path(given) if given else Path.home() / ".cache/splitbed") / "sensitivity"
 
 
 class Sensitivities:
@@ -48,7 +42,7 @@ class Sensitivities:
 
         Raises SplitbedError where part 2 cannot be run, or nothing is to be measured.
         """
-        file = cache_folder() / f"{self._key(frames, axes)}.npz"
+        file = cache_folder() / "sensitivity" / f"{self._key(frames, axes)}.npz"
         channels = {name: frames[0][name].shape[axis] for name, axis in axes.items()}
         if (kept := _read(file, channels)) is not None:
             return kept

@@ -51,17 +51,18 @@ def _use(name: str, visits: Sequence[MeasuredVisit]) -> NodeUse:
     every = [visit.cell.resources.get(name, NodeResources(wall_s=0.0)) for visit in visits]
     frames = sum(visit.frames for visit in visits)
 
+    def known(column: str) -> list[float]:
+        return [value for one in every if (value := getattr(one, column)) is not None]
+
     def each(column: str, times: float = 1.0) -> float | None:
-        found = [value for one in every if (value := getattr(one, column)) is not None]
+        found = known(column)
         return sum(found) * times / frames if len(found) == len(every) else None
 
     def mean(column: str) -> float | None:
-        found = [value for one in every if (value := getattr(one, column)) is not None]
-        return float(np.mean(found)) if found else None
+        return float(np.mean(found)) if (found := known(column)) else None
 
     def most(column: str) -> int | None:
-        found = [value for one in every if (value := getattr(one, column)) is not None]
-        return max(found, default=None)
+        return max((int(value) for value in known(column)), default=None)
 
     sums = [visit.cpu_ms.get(name, {}) for visit in visits]
     stages = dict.fromkeys(stage for one in sums for stage in one) if all(sums) else {}

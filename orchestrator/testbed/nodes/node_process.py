@@ -20,6 +20,7 @@ from netem.namespace import Namespace
 from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.nodes.node import Node
 from orchestrator.testbed.scratch import Scratch
+from splitbed.ending import WITH_US
 from splitbed.errors import MachineError, NodeError
 from splitbed.node.config import Limits
 from splitbed.runtime.turns import waited_ms
@@ -58,17 +59,15 @@ class NodeProcess(Node):
         self._socket.unlink(missing_ok=True)
         control = f"unix:{self._socket}"
         argv = [sys.executable, "-m", self.module, "serve", "--control", control]
-        # killed with the orchestrator, however that ends; a Ctrl-C is the orchestrator's to handle
-        dying = ["setpriv", "--pdeathsig", "KILL", "--"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.namespace.command([*dying, *argv, *self.argv]),
+                self.namespace.command([*WITH_US, *argv, *self.argv]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 # what a killed node leaves in its own folder goes with the run's
                 env={**os.environ, "TMPDIR": str(self.scratch.folder)},
-                start_new_session=True,
+                start_new_session=True,  # a Ctrl-C is the orchestrator's to handle
             )
         self.scratch.record(self.process.pid)
         self.channel = grpc.insecure_channel(control, options=CONTROL_OPTIONS)
