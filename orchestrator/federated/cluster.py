@@ -76,6 +76,10 @@ class Cluster:
         argv = spark.worker(address, ADDRESS, folder)
         self._workers[ue] = self._start(ue, ue, address, argv, own)
 
+    def hold(self, ue: str) -> None:
+        """Stop a UE's processes where they are, until they are killed."""
+        self._workers[ue].hold()
+
     def kill(self, ue: str) -> None:
         """End a UE's processes at once, whatever they are at."""
         self._workers.pop(ue).end()
@@ -112,10 +116,6 @@ class Cluster:
     def counters(self) -> dict[str, Counters]:
         """What each UE's interface has carried."""
         return {ue: one.ue.counters()[one.ue_device] for ue, one in self.links.items()}
-
-    def processes(self, ue: str) -> SparkProcess:
-        """A UE's Worker and what it has started."""
-        return self._workers[ue]
 
     def _start(
         self,

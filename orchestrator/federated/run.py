@@ -33,7 +33,7 @@ MOST_LIMITS = 4
 """A round without a quorum is given up after so many limits."""
 _BEYOND_S = 60.0  # what the driver may take around a round
 _LULL_S = 1.0
-_AT_WORK_S = 0.3  # after which a UE that is to be killed has begun
+_AT_WORK_S = 0.3  # after which a UE that is to be killed has its task
 
 Say = Callable[[str], None]
 
@@ -140,7 +140,7 @@ def _measured(
         bed.shape(links)
         proofs += _proved(bed, links)
         for number in range(1, asked.rounds + 1):
-            rounds.append(_round(asked, cell, bed, number, rounds))
+            rounds.append(_round(asked, cell, bed, number))
             if rounds[-1].ended.accuracy >= asked.target:
                 break
         _drained(bed, links, MOST_LIMITS * asked.limit_s)
@@ -153,13 +153,11 @@ def _measured(
     )
 
 
-def _round(
-    asked: Federated, cell: Cell, bed: Cluster, number: int, before: Sequence[row.RoundRecord]
-) -> row.RoundRecord:
+def _round(asked: Federated, cell: Cell, bed: Cluster, number: int) -> row.RoundRecord:
     most_s = MOST_LIMITS * asked.limit_s
     told = words.Round(number, cell.names, asked.quorum, most_s)
     carried = bed.counters()
-    with _killing(bed, cell.fault, number, before):
+    with _killing(bed, cell.fault, number):
         ended = bed.ask(told, most_s + _BEYOND_S)
     assert isinstance(ended, words.Ended)
     since = {ue: now.since(carried[ue]) for ue, now in bed.counters().items()}
@@ -168,15 +166,16 @@ def _round(
 
 
 @contextmanager
-def _killing(
-    bed: Cluster, fault: Fault | None, number: int, before: Sequence[row.RoundRecord]
-) -> Iterator[None]:
-    """Kill the UE that is to be killed in this round, as it is at work."""
+def _killing(bed: Cluster, fault: Fault | None, number: int) -> Iterator[None]:
+    """Kill the UE that is to be killed in this round, as it is at work.
+
+    It is held from the round's begin, or it might have answered by then.
+    """
     if fault is None or fault.kind != "kill" or fault.number != number:
         yield
         return
-    usual_s = min((one.round_ms / 1e3 for one in before), default=2 * _AT_WORK_S)
-    timer = threading.Timer(min(_AT_WORK_S, usual_s / 2), bed.kill, [fault.ue])
+    bed.hold(fault.ue)
+    timer = threading.Timer(_AT_WORK_S, bed.kill, [fault.ue])
     timer.start()
     try:
         yield
