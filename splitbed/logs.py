@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import MutableMapping
-from io import StringIO
+from traceback import format_exception
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -72,15 +72,24 @@ def _harmless(_logger: object, _method: str, event: MutableMapping[str, Any]) ->
 
 def _rendering(kind: Kind) -> list[Processor]:
     if kind == "json":
-        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        exceptions = structlog.processors.ExceptionRenderer(_traceback)
+        return [exceptions, structlog.processors.JSONRenderer()]
     colours = sys.stderr.isatty()
-    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=_traceback)]
+    return [structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=_write_traceback)]
 
 
-def _traceback(out: TextIO, exc_info: ExcInfo) -> None:
-    # that of the console's own shows local variables: frames, tokens
-    structlog.dev.plain_traceback(told := StringIO(), exc_info)
-    out.write(printable(told.getvalue()))
+_turn = threading.Lock()
+
+
+def _traceback(exc_info: ExcInfo) -> str:
+    # that of the console's own shows local variables: frames, tokens. Lines of it are parsed as
+    # Python, which fails by chance where two threads do so at once (before Python 3.12.4)
+    with _turn:
+        return "".join(format_exception(*exc_info)).rstrip()
+
+
+def _write_traceback(out: TextIO, exc_info: ExcInfo) -> None:
+    out.write("\n" + printable(_traceback(exc_info)))
 
 
 _PROCESSORS: list[Processor] = [

@@ -1,6 +1,9 @@
 """Tensors that are held in files, so that memory does not bound how many."""
 
+import sys
 import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +47,33 @@ def test_the_last_that_was_put_counts_and_nothing_is_left_when_it_is_cleared(
         held[0]
 
 
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Threads take turns so often that what two of them must not do at once, they do."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hurried")
+def test_threads_that_read_at_once_each_read_a_whole_set(tmp_path: Path) -> None:
+    held = TensorFiles(tmp_path / "held")
+
+    def write(value: int) -> None:
+        held.put(0, {"x": np.full(value % 7, value), "y": np.full((2, value % 3), value)})
+
+    def read(_: int) -> set[int]:
+        found = held[0]
+        return {len(found["x"]) % 7, *(int(x) % 7 for x in found["x"].flat)} - {0}
+
+    write(8)
+    with ThreadPoolExecutor(6) as threads:
+        writing = threads.map(write, range(500))
+        assert all(len(one) <= 1 for one in threads.map(read, range(3000)))
+        list(writing)
+
+
 def test_many_take_no_more_memory_than_one(tmp_path: Path) -> None:
     held = TensorFiles(tmp_path / "held")
     tracemalloc.start()
@@ -64,6 +94,6 @@ def test_a_folder_that_cannot_be_written_is_told_with_what_repairs_it(tmp_path: 
 def test_whether_a_set_is_there_is_known_without_reading_it(tmp_path: Path) -> None:
     held = TensorFiles(tmp_path / "held")
     held.put(0, {"y": np.array(1.0)})
-    (tmp_path / "held" / "0.npy").write_bytes(b"not to be read")
+    (tmp_path / "held" / "0.tensors").write_bytes(b"not to be read")
     assert 0 in held
     assert 1 not in held
