@@ -5,13 +5,16 @@ one.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median as median_of
+from threading import Event, Thread
 
 import numpy as np
+import psutil
 
 from netem.spec import Shape
 from netem.wire import wire_ms
@@ -35,6 +38,7 @@ from tests.node.loopback import FRAME_S, Splits
 
 _FPS, _SECONDS, _UES = 30, 15, 8
 _BW_MBIT, _IN_FLIGHT = (20, 150), 4
+_PROCESSORS = "processors"
 _LOW_FPS, _FEW, _ROUNDS = 10, 20, 3
 
 
@@ -42,9 +46,12 @@ def figures(folder: Path) -> Iterator[Figure]:
     """The schedule's own error, the orchestrator's share of a core, pipelining, few frames."""
     frames, _ = offered(folder / "alone", 1)
     late_ms = [(one.start_ns - one.due_ns) / NS_PER_MS for one in frames if one.start_ns]
+    bare_ms = _bare_ms()
     for percent, bar in ((50, Bar()), (99, Bar(most=0.2))):
         what = f"begun after it was due, {percent} % of frames at {_FPS} a second"
         yield Figure(what, float(np.percentile(late_ms, percent)), "ms", bar, late_ms)
+        what = f"{what}: of a loop that does nothing else on this machine"
+        yield Figure(what, float(np.percentile(bare_ms, percent)), "ms", samples=bare_ms)
     _, share = offered(folder / "crowd", _UES)
     what = f"orchestrator's share of a core, {_UES} UEs at {_FPS} frames a second"
     yield Figure(what, 100 * share, "%", Bar(most=5))
@@ -77,39 +84,90 @@ def offered(folder: Path, ues: int) -> tuple[list[Fate], float]:
         return [fate for one in brought.run.frames() if (fate := one.fate)], progress.share
 
 
-def _pipelined(folder: Path) -> Iterator[Figure]:
-    """How far apart frames leave, over what the slowest stage takes: the wire, or a part.
+def _bare_ms() -> list[float]:
+    """How late one awakes at the same pace who has nothing to do: what the machine takes away."""
+    due_ns, late_ms = time.monotonic_ns(), []
+    for _ in range(_FPS * _SECONDS):
+        due_ns += round(1e9 / _FPS)
+        sleep_until_ns(due_ns)
+        late_ms.append((time.monotonic_ns() - due_ns) / NS_PER_MS)
+    return late_ms
 
-    Of the first quarter none: the pipeline fills. Parts have a thread each, and share the cores.
+
+@contextmanager
+def _own_work() -> Iterator[Callable[[int, int], float]]:
+    """Gives how long two moments would lie apart by the work that this run did between them.
+
+    In milliseconds, of it and all that it started: nodes, links. That is spread over all
+    processors, and nothing waits.
     """
-    sweep(
-        "shapesnet",
-        split="stage2",
-        codec="int8",
-        bw=_BW_MBIT,
-        load="closed",
-        in_flight=_IN_FLIGHT,
-        runs=60,
-        ue_threads=1,
-        edge_threads=1,
-        delivery=False,
-        profile=False,
-        out=folder,
-    )
+    moments: list[float] = []
+    worked_s: list[float] = []
+    ended = Event()
+
+    def look() -> None:
+        own = psutil.Process()
+        while not ended.wait(0.05):
+            moments.append(time.monotonic_ns())
+            worked_s.append(sum(map(_worked_s, [own, *own.children(recursive=True)])))
+
+    def took_ms(begin_ns: int, end_ns: int) -> float:
+        begin, end = np.interp([begin_ns, end_ns], moments, worked_s).tolist()
+        return float(end - begin) * 1000 / (psutil.cpu_count() or 1)
+
+    looking = Thread(target=look)
+    looking.start()
+    try:
+        yield took_ms
+    finally:
+        ended.set()
+        looking.join()
+
+
+def _worked_s(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0
+    return float(times.user + times.system)
+
+
+def _pipelined(folder: Path) -> Iterator[Figure]:
+    """How far apart frames leave, over what the slowest takes: the wire, a part, the processors.
+
+    Of the first quarter none: the pipeline fills. Parts have a thread each; nodes, link and
+    orchestrator share the processors.
+    """
+    with _own_work() as worked_ms:
+        sweep(
+            "shapesnet",
+            split="stage2",
+            codec="int8",
+            bw=_BW_MBIT,
+            load="closed",
+            in_flight=_IN_FLIGHT,
+            runs=60,
+            ue_threads=1,
+            edge_threads=1,
+            delivery=False,
+            profile=False,
+            out=folder,
+        )
     reading = read_folder(folder)
     for cell in reading.cells:
         pooled = reading.frames_of(cell)  # anchors are measured once more at the end
         visit = [one for one in pooled if one.attempt == pooled[0].attempt]
         frames = sorted(visit, key=lambda one: one.frame)
-        every = [_stages_ms(one, cell.link.uplink) for one in frames]
-        slowest = max(every[0], key=lambda name: median_of(one[name] for one in every))
         ends = [one.stages[-1].end_ns for one in frames][len(frames) // 4 :]
         apart_ms = [(after - before) / NS_PER_MS for before, after in pairwise(ends)]
-        took_ms = median_of(one[slowest] for one in every)
+        every = [_stages_ms(one, cell.link.uplink) for one in frames]
+        took_ms = {name: median_of(one[name] for one in every) for name in every[0]}
+        took_ms[_PROCESSORS] = worked_ms(ends[0], ends[-1]) / len(apart_ms)
+        slowest = max(took_ms, key=took_ms.__getitem__)
         what = f"shapesnet {cell.split}, {cell.link.uplink.rate_mbit:g} Mbit/s"
-        what = f"{what}, {_IN_FLIGHT} in flight: apart / slowest stage, {slowest}"
+        what = f"{what}, {_IN_FLIGHT} in flight: apart / slowest, {slowest}"
         bar = Bar(most=1.02 if is_hop(slowest) else 1.15)
-        yield median(what, "", [one / took_ms for one in apart_ms], bar)
+        yield median(what, "", [one / took_ms[slowest] for one in apart_ms], bar)
 
 
 def _seldom(folder: Path) -> Iterator[Figure]:
