@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from splitbed.errors import UsageError, did_you_mean, shorten
+from splitbed.media.files import opened
 
 MOST_BYTES = 1 << 18
 """Of a YAML file; the longest of ours has a fiftieth."""
@@ -63,7 +64,7 @@ def text_named(name: str, ours: Mapping[str, Traversable], what: str) -> str:
 
 
 def _text(file: Path | Traversable) -> str:
-    with file.open("rb") as stream:
+    with opened(file) if isinstance(file, Path) else file.open("rb") as stream:
         data = stream.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise UsageError(f"{file} is no YAML of ours: it has more than {MOST_BYTES} bytes")

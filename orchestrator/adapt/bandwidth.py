@@ -18,6 +18,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import chain, islice, pairwise, takewhile
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,7 @@ from netem.wire import SEGMENT_BYTES, wire_bytes
 from orchestrator.adapt.fading import UPLINKS, FadingUplink, faded_mbit
 from splitbed.checked import Frozen, one_line, read_yaml
 from splitbed.errors import UsageError, shorten
+from splitbed.media.files import opened
 
 BIN_S = 0.1
 
@@ -198,7 +200,7 @@ def _lines(file: Path) -> Iterator[Line]:
     try:
         if file.stat().st_size > _MOST_FILE_BYTES:
             raise UsageError(f"the trace {file} has over {_MOST_FILE_BYTES >> 20} MiB: give less")
-        with file.open() as stream:
+        with TextIOWrapper(opened(file)) as stream:
             for number, line in enumerate(stream, start=1):
                 if fields := line.partition("#")[0].replace(",", " ").split():
                     yield f"{file}, line {number}", fields

@@ -23,6 +23,7 @@ from orchestrator.results.profile import NodeProfile, Span
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.tflite.graph import operators
+from splitbed.media.files import text_in
 
 TITLE, ORDER = "Operator-wise Profiling Info for Regular Benchmark Runs", "= Run Order ="
 COLUMNS = ("node type", "avg_ms", "times called", "name")
@@ -44,7 +45,7 @@ class TimedOperator:
 def read_operators(file: Path) -> tuple[TimedOperator, ...]:
     """The operators of the regular runs, in their order. Raises UsageError for another file."""
     try:
-        text = file.read_text()
+        text = text_in(file)
     except (OSError, ValueError) as error:
         raise UsageError(f"--ue-profile-csv {file} cannot be read ({error}): {_MADE_BY}") from None
     lines = iter(text[max(text.find(TITLE), 0) :].splitlines())

@@ -14,13 +14,14 @@ from orchestrator.testbed.site import Site
 from orchestrator.testbed.testbed import testbed
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
+from splitbed.media.files import text_in
 
 
 def read_nodes(place: Path) -> Profile:
     """The profile in a run's or a plan's folder, or in a file of `orchestrate profile --json`."""
     file = place / PROFILE_FILE if place.is_dir() else place
     try:
-        return Profile.model_validate_json(file.read_text())
+        return Profile.model_validate_json(text_in(file))
     except (OSError, ValueError):
         raise UsageError(
             f"--profile {place} holds no profile: give the folder of a sweep or a plan, or what "

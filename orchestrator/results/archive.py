@@ -22,6 +22,7 @@ from pydantic import Field, ValidationError
 from orchestrator.results.kinds import IN_TRANSIT
 from splitbed.checked import MOST_BYTES, Frozen, one_line, yaml_mapping
 from splitbed.errors import UsageError
+from splitbed.media.files import opened
 
 MANIFEST, CONFIG = "manifest.json", "sweep.yaml"
 MODEL_FOLDER, INPUT_FOLDER = "model", "input"
@@ -103,14 +104,14 @@ def unpacked(run: Path) -> Iterator[Path]:
 def _opened(archive: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
     """The checked archive; what zipfile raises is told as UsageError."""
     try:
-        with _Bounded(io.FileIO(archive)) as file, zipfile.ZipFile(file) as opened:
-            yield opened, _checked(archive, opened)
+        with _Bounded(opened(archive).detach()) as file, zipfile.ZipFile(file) as archived:
+            yield archived, _checked(archive, archived)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UsageError(
             f"{archive} is no archive of a run, or is damaged ({error}): have it sent again"
         ) from None
     except OSError as error:
-        raise UsageError(f"cannot unpack {archive}: {error}") from None
+        raise UsageError(f"cannot unpack {archive}: {error.strerror or error}") from None
 
 
 class _Bounded(io.BufferedReader):
@@ -209,5 +210,5 @@ def _write(archive: Path, opened: zipfile.ZipFile, name: str, member: Member, fo
 
 def sha256_of(file: Path) -> str:
     """The sha256 of a file, in hexadecimal."""
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -15,6 +15,8 @@ from typing import Self, TypeVar
 import msgspec
 from pydantic import BaseModel
 
+from splitbed.media.files import opened
+
 _T = TypeVar("_T", bound="Record")
 MOST_BYTES = 64 << 20
 """Of a JSON file, of which a run of 100,000 inputs has half."""
@@ -26,7 +28,7 @@ def json_text(file: Path) -> bytes:
 
     Raises OSError, and ValueError for one that is too long.
     """
-    with file.open("rb") as stream:
+    with opened(file) as stream:
         text = stream.read(MOST_BYTES + 1)
     if len(text) > MOST_BYTES:
         raise ValueError(f"it has more than {MOST_BYTES} bytes")

@@ -36,6 +36,7 @@ from orchestrator.results.records import SCHEMA, CellRecord, FrameRecord, RunRec
 from orchestrator.results.records.capacity import CapacityRecord
 from splitbed.codecs.fitting import digest
 from splitbed.errors import RunError, UsageError
+from splitbed.media.files import opened
 
 SAMPLES_FILE, CELLS_FILE = "samples.jsonl", "cells.jsonl"
 SUMMARY_FILE, LOCK_FILE = "summary.csv", ".lock"
@@ -179,7 +180,8 @@ class RunFolder:
 
     def read_tables(self, name: str) -> bytes:
         """Those of this sha256, as they are there. Raises OSError."""
-        return self._named(TABLES, name).read_bytes()
+        with opened(self._named(TABLES, name)) as file:
+            return file.read()
 
     def write_prediction(self, cell: str, name: str, text: str) -> None:
         """Write what was found in one picture, over what was found there before."""
@@ -244,7 +246,7 @@ class RunFolder:
         file = self.path / name
         if not file.exists():
             return
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             stream.seek(first_byte)
             lines = iter(partial(stream.readline, MOST_LINE_BYTES), b"")
             for place, line in enumerate(lines, 1):

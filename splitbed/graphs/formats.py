@@ -10,6 +10,7 @@ from typing import Protocol
 
 from splitbed.errors import UsageError
 from splitbed.graphs.graph import Graph
+from splitbed.media.files import opened
 
 FORMATS = ("onnx", "tflite")
 """Names of the formats, which are those of the runtimes and of the files' suffixes, too."""
@@ -81,7 +82,7 @@ def format_of(path: Path) -> str:
     """Name of the format of the file ``path``: by its mark, else by its suffix, else ONNX."""
     place, mark = _TFLITE_MARK
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             if file.read(place.stop)[place] == mark:
                 return "tflite"
     except OSError as error:

@@ -2,9 +2,14 @@
 
 import errno
 import hashlib
+import os
+import stat
+from io import BufferedReader
 from pathlib import Path
 
 from splitbed.errors import UsageError
+
+_NOT_PLAIN = "it is no plain file"
 
 
 def is_there(name: Path | str) -> bool:
@@ -17,11 +22,33 @@ def is_there(name: Path | str) -> bool:
         return False
 
 
+def opened(path: Path) -> BufferedReader:
+    """A file that somebody named, to read. OSError, told at once, for one that may have no end.
+
+    That is a pipe, a device or a socket.
+    """
+    # without O_NONBLOCK a pipe is opened once somebody writes into it
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, _NOT_PLAIN, str(path))
+
+
+def text_in(path: Path) -> str:
+    """The text of such a file. Raises OSError, and UnicodeDecodeError for what is none."""
+    with opened(path) as file:
+        return file.read().decode()
+
+
 def read_file(path: Path) -> bytes:
     """A file's bytes; UsageError where it cannot be read, or has no end, as a pipe or device."""
     try:
-        check_plain(path)
-        return path.read_bytes()
+        with opened(path) as file:
+            return file.read()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
 
@@ -36,8 +63,7 @@ def hash_file(path: Path) -> dict[str, str]:
     """A file's ``sha256`` and ``md5``; raises as :func:`read_file`."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     try:
-        check_plain(path)
-        with path.open("rb") as file:
+        with opened(path) as file:
             while block := file.read(1 << 20):
                 sha256.update(block)
                 md5.update(block)
@@ -47,6 +73,6 @@ def hash_file(path: Path) -> dict[str, str]:
 
 
 def check_plain(path: Path) -> None:
-    """Raise UsageError for what is there and has no end, such as a pipe."""
+    """Raise UsageError for what is there and has no end, where another is to open it."""
     if not path.is_file() and path.exists():
-        raise UsageError(f"cannot read {path}: it is no plain file")
+        raise UsageError(f"cannot read {path}: {_NOT_PLAIN}")

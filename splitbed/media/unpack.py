@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from splitbed.errors import MachineError, UsageError
+from splitbed.media.files import check_plain
 
 BLOCK_BYTES = 1 << 20
 MAX_BYTES = 100_000_000_000
@@ -87,6 +88,7 @@ Members = Iterator[tuple[str, IO[bytes] | None]]
 @contextmanager
 def _members(archive: Path) -> Iterator[Members]:
     """Name and content of each member in turn; a folder has no content."""
+    check_plain(archive)
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as opened:
             yield _of_zip(opened, archive)

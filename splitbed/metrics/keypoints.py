@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from splitbed.errors import UsageError
+from splitbed.media.files import read_file
 from splitbed.metrics.coco import evaluation, quiet
 from splitbed.tasks.pose import KEYPOINTS, on_picture
 from splitbed.tensors import TensorInfo, Tensors
@@ -92,9 +93,7 @@ def keypoint_precision(
 
 def _read(path: Path) -> _Annotations:
     try:
-        return _Annotations.model_validate(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise UsageError(f"cannot read the annotations {path}: {error.strerror}") from error
+        return _Annotations.model_validate(json.loads(read_file(path)))
     except ValidationError as error:
         raise _malformed(path, error) from error
     except (ValueError, RecursionError) as error:  # JSON's and Unicode's errors are ValueErrors

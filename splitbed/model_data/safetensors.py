@@ -7,6 +7,7 @@ import numpy as np
 import safetensors.numpy
 
 from splitbed.errors import UsageError
+from splitbed.media.files import check_plain
 from splitbed.model_data.file import Array, Layout, ModelFile, Place, State, info_of, taken_apart
 from splitbed.tensors import TensorInfo
 
@@ -29,6 +30,7 @@ def model_of(state: State) -> ModelFile:
 
 def read(path: Path) -> ModelFile:
     """The file ``path``; UsageError where it is damaged or another."""
+    check_plain(path)
     try:
         with safetensors.safe_open(path, framework="numpy"):  # which checks all of its header
             pass

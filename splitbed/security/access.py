@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from splitbed.errors import UsageError
+from splitbed.media.files import text_in
 from splitbed.security.pem_files import PemFiles
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def read_token(file: Path | None) -> str | None:
     if file is None:
         return None
     try:
-        token = file.read_text().strip()
+        token = text_in(file).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read the token in {file}: {error}") from None
     if not token or not (token.isascii() and token.isprintable()) or " " in token:

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from splitbed.errors import UsageError
+from splitbed.media.files import opened
 from splitbed.security.authority import Authority, issue, issue_authority
 
 if TYPE_CHECKING:
@@ -183,7 +184,8 @@ def _private_key(file: Path) -> PrivateKeyTypes:
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        with opened(file) as stream:
+            return stream.read()
     except OSError as error:
         raise UsageError(
             f"cannot read {file}: {error.strerror}: give a file of `splitbed certs init`, with the "

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from splitbed.errors import UsageError
+from splitbed.media.files import text_in
 from splitbed.tensors import Tensors
 
 TRUTH, SCORED = "label x y w h", "label confidence x y w h"
@@ -106,7 +107,7 @@ def read_corners(path: Path) -> list[Box]:
 def _lines(path: Path, form: str) -> Iterator[tuple[str, list[float], str]]:
     """Of each line the label, the numbers behind it, and where it stands."""
     try:
-        lines = path.read_text().splitlines()
+        lines = text_in(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise UsageError(f"cannot read the boxes in {path}: {reason}") from None

@@ -19,14 +19,23 @@ from orchestrator.adapt.bandwidth import bandwidth_trace
 from orchestrator.ask.load import load_named
 from orchestrator.ask.topology import load_topology
 from orchestrator.measure.calibration.record import read_calibration
+from orchestrator.plan.benchmark_csv import read_operators
+from orchestrator.plan.nodes import read_nodes
+from orchestrator.results.archive import extract
 from splitbed.command import run_command_line
 from splitbed.errors import RunError, UsageError
+from splitbed.graphs.formats import load_graph
 from splitbed.media import pictures
 from splitbed.media.datasets import open_dataset, texts
 from splitbed.media.datasets.frames import picture_size
 from splitbed.media.pictures import upright
 from splitbed.media.recipes import SoundRecipe
 from splitbed.media.sounds import preprocess
+from splitbed.media.unpack import unpack
+from splitbed.model_data import read_model
+from splitbed.security.access import read_token
+from splitbed.tasks.boxes import read_boxes
+from splitbed.zoo.checkpoints import read as read_state
 from tests.orchestrator.made_runs import made_run
 
 MOST_WORDS = 1000
@@ -90,6 +99,36 @@ def test_what_else_is_in_a_text_is_told_in_short(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     assert "no plain file" in refused(lambda: open_dataset(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("a.onnx", load_graph),
+        ("a.tflite", load_graph),
+        ("a.onnx", read_model),
+        ("a.safetensors", read_model),
+        ("a.npz", read_state),
+        ("a.yaml", load_topology),
+        ("a.yaml", lambda pipe: bandwidth_trace(str(pipe))),
+        ("a.csv", lambda pipe: bandwidth_trace(str(pipe))),
+        ("a.txt", lambda pipe: load_named(f"trace:{pipe}")),
+        ("a.txt", lambda pipe: read_boxes(pipe, scored=False)),
+        ("a.csv", read_operators),
+        ("a.json", read_nodes),
+        ("a.zip", lambda pipe: extract(pipe, pipe.parent / "out")),
+        ("a.tar", lambda pipe: unpack(pipe, pipe.parent / "out")),
+        ("token", read_token),
+    ],
+)
+def test_no_file_that_somebody_names_is_waited_for(
+    tmp_path: Path, name: str, read: Callable[[Path], object]
+) -> None:
+    (tmp_path / "endless").mkdir()
+    os.mkfifo(tmp_path / name)
+    (endless := tmp_path / "endless" / name).symlink_to("/dev/zero")
+    for place in (tmp_path / name, endless):
+        refused(lambda place=place: read(place))  # type: ignore[misc]
 
 
 def wave(*chunks: tuple[bytes, bytes]) -> bytes:

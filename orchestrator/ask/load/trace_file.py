@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from splitbed.errors import UsageError, shorten
+from splitbed.media.files import opened
 
 MOST_FRAMES = 100_000
 MOST_S = 86_400.0
@@ -25,7 +26,7 @@ def read_trace(file: Path) -> tuple[str, tuple[float, ...]]:
     if not file.name:
         raise UsageError("--load trace: no file is named: give trace:FILE")
     try:
-        with file.open("rb") as stream:
+        with opened(file) as stream:
             text = stream.read(_MOST_FILE_BYTES + 1)
     except OSError as error:
         raise UsageError(f"--load trace:{file}: it cannot be read ({error.strerror})") from None

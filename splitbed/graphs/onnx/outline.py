@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from splitbed.graphs.onnx.weights import INLINE_BELOW_BYTES
+from splitbed.media.files import opened
 
 _TO_WEIGHTS = (7, 5)
 """Numbers of fields in onnx.proto: ModelProto.graph, GraphProto.initializer."""
@@ -39,7 +40,7 @@ def outline(path: Path) -> bytes:
 
     Raises OSError.
     """
-    with path.open("rb") as file:
+    with opened(path) as file:
         try:
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
                 return _Walk(data).without(0, len(data), _TO_WEIGHTS)
@@ -53,7 +54,7 @@ def raw_data(path: Path) -> list[list[tuple[int, int]]]:
 
     Raises ValueError for what is no such file, and OSError.
     """
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+    with opened(path) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return [*_Walk(data).raw_data(0, len(data), _TO_WEIGHTS)]
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from splitbed.errors import UsageError
 from splitbed.graphs.tflite.checks import DAMAGE, check
 from splitbed.graphs.tflite.tables import Model, changed
+from splitbed.media.files import opened
 
 _MARK = b"TFL3"
 _ALIGNMENT_BYTES = 16  # the schema's `force_align`, which flatbuffers' Python leaves out
@@ -28,7 +29,8 @@ def parse(path: Path) -> Model:
     subgraphs (control flow), state, text, or weights outside the flatbuffer.
     """
     try:
-        data = path.read_bytes()
+        with opened(path) as file:
+            data = file.read()
     except OSError as error:
         raise UsageError(f"cannot read the model {path}: {error.strerror}") from error
     if data[4:8] != _MARK:

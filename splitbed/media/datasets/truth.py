@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from splitbed.errors import UsageError
-from splitbed.media.files import read_file
+from splitbed.media.files import read_file, text_in
 from splitbed.tasks.boxes import Box, read_boxes
 
 MIN_INSIDE = 0.5
@@ -72,7 +72,7 @@ def text_truth(path: Path, classes: Sequence[str], size: tuple[int, int]) -> lis
             the picture, or fractions among pixels: each names file and line.
     """
     boxes = read_boxes(path, scored=False)
-    lines = [n for n, line in enumerate(path.read_text().splitlines(), 1) if line.strip()]
+    lines = [n for n, line in enumerate(text_in(path).splitlines(), 1) if line.strip()]
     small = [max(box.x, box.y, box.w, box.h) <= 1 for box in boxes]
     if any(small) and not all(small):
         line = lines[small.index(True)]
