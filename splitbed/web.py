@@ -7,8 +7,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from splitbed.errors import MachineError, UsageError
 from splitbed.node.config import Tls
@@ -30,7 +33,9 @@ def listening(
 ) -> Iterator[str]:
     """Serve `what` on `address`, IP:PORT, in threads of its own; the context has the URL.
 
-    With `tls`, peers must show a certificate of its authority. Raises UsageError for an address
+    With `tls`, peers must show a certificate of its authority. On loopback without, requests must
+    be for loopback: a page of elsewhere whose name leads here, once it is in this machine's browser
+    (DNS rebinding), gets nothing. Raises UsageError for an address
     that others reach without TLS, unless `insecure`, and for certificates that cannot be used;
     MachineError when the address is taken.
     """
@@ -66,7 +71,11 @@ def _hanging_up(handler: type[BaseHTTPRequestHandler]) -> type[BaseHTTPRequestHa
     def parse_request(self: Any) -> bool:
         parsed = handler.parse_request(self)
         self.server.asked(self.request)
-        return parsed
+        # browsers always name a host
+        if parsed and not self.server.answers(self.headers.get("Host", "localhost")):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, explain="ask for 127.0.0.1")
+            return False
+        return bool(parsed)
 
     return type(
         handler.__name__, (handler,), {"timeout": _SILENT_S, "parse_request": parse_request}
@@ -84,6 +93,7 @@ class _Server(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
         super().__init__(place, handler)
         self._tls, self._files = tls, files
+        self._for_loopback = not tls and ip_address(place[0]).is_loopback
         self._context = _context(tls) if tls else None
         self._room = threading.BoundedSemaphore(_MOST_PEERS)
         self._awaited: dict[socket.socket, float] = {}
@@ -115,6 +125,13 @@ class _Server(ThreadingHTTPServer):
     def asked(self, request: socket.socket) -> None:
         """Wait for it no more."""
         self._awaited.pop(request, None)
+
+    def answers(self, host: str) -> bool:
+        """Whether it may be asked as this, which a request has as its Host."""
+        with suppress(ValueError):  # a name, mostly
+            name = urlsplit(f"//{host}").hostname or ""
+            return not self._for_loopback or name == "localhost" or ip_address(name).is_loopback
+        return False
 
     def service_actions(self) -> None:
         """Hang up on who says too little, a byte now and then; called ten times a second."""

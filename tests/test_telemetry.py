@@ -5,6 +5,8 @@ import socket
 import ssl
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -213,6 +215,32 @@ def test_an_address_that_others_reach_needs_tls_or_insecure() -> None:
         pass
     with telemetry.serving(address, insecure=True):
         assert scraped(address)
+        request = urllib.request.Request(
+            f"http://{address}/metrics", headers={"Host": "edge.example"}
+        )
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            assert reply.status == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:80", 200),
+        ("localhost", 200),
+        ("LOCALHOST:9", 200),
+        ("[::1]:9", 200),
+        ("127.0.0.1.rebound.example", 421),
+        ("rebound.example:9100", 421),
+        ("192.0.2.1:9100", 421),
+        ("[::1", 421),
+        ("", 421),
+    ],
+)
+def test_on_loopback_no_other_host_is_answered_for(address: str, host: str, status: int) -> None:
+    connection = HTTPConnection(address, timeout=5)
+    with closing(connection):
+        connection.request("GET", "/metrics", headers={"Host": host})
+        assert connection.getresponse().status == status
 
 
 def test_nothing_is_served_where_no_address_is_given() -> None:
