@@ -61,6 +61,7 @@ def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
     slow = max(1.0, 1 / row.ue_cpus) if row.ue_cpus else 1.0
     if (row.ue_slowdown_asked or 1.0) > 1:
         slow = max(slow, ASLEEP)
+    slow = max(slow, _under_way(row))  # each of them takes turns with the others between its stages
     if gap > 100 * MAX_GAP_SHARE and _gap_ms(row) > MAX_GAP_MS * slow:
         faults.append(f"stages leave {gap:.1f} % of the end-to-end time unexplained")
     if over + unsure < MIN_OVER_BOUND:
@@ -69,6 +70,11 @@ def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
         why = f": {words}" if (words := why_runs_differ(drawing)) else ""
         faults.append(f"split output differs from the whole model's by {diff:.2g}{why}")
     return faults
+
+
+def _under_way(row: Row) -> float:
+    """How many frames of a load are at once, by Little's law."""
+    return (row.delivered_fps or 0) * (row.e2e_ms or 0) / 1000
 
 
 def _gap_ms(row: Row) -> float:

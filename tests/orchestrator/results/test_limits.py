@@ -62,6 +62,12 @@ def test_a_row_that_keeps_every_rule_has_no_fault() -> None:
             {"gap_pct": 5.1, "e2e_ms": 10.0, "ue_cpus": 2.0},
             "unexplained",
         ),
+        # of a hundred a second that take 40 ms each, four are under way at once
+        (
+            {"gap_pct": 4.9, "e2e_ms": 40.0, "delivered_fps": 100.0},
+            {"gap_pct": 5.1, "e2e_ms": 40.0, "delivered_fps": 100.0},
+            "unexplained",
+        ),
         # one whose stages end in a wait goes on with a processor that slept
         (
             {"gap_pct": 14.9, "e2e_ms": 10.0, "ue_slowdown_asked": 8.0},
