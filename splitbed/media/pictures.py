@@ -20,7 +20,8 @@ from splitbed.media.recipes import PictureRecipe
 from splitbed.tensors import NUMPY_TYPES, TensorInfo, Tensors
 
 # Only plain decoders: Pillow's EPS reader, for one, would start Ghostscript on the bytes.
-FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "PPM")
+_COMMON = ("JPEG", "PNG", "BMP", "GIF", "PPM")
+FORMATS = (*_COMMON, "WEBP")
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".webp")
 MAX_PIXELS = 64_000_000
 """Above the largest common camera (61 MP); decoded, this is 192 MB."""
@@ -214,7 +215,7 @@ class _Encoded(io.BytesIO):
 def open_picture(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image.Image:
     """The picture in some bytes, not decoded yet; UsageError where it should not be."""
     try:
-        image = Image.open(_Encoded(data), formats=FORMATS)
+        image = Image.open(_Encoded(data), formats=_formats(data))
     except (Image.DecompressionBombError, _EndlessError) as error:
         raise UsageError(f"will not decode {name}: {error}") from error
     except (OSError, SyntaxError, ValueError) as error:
@@ -228,6 +229,15 @@ def open_picture(data: bytes, name: str, most_pixels: int = MAX_PIXELS) -> Image
             f" {most_pixels / 1e6:.3g} million pixels; make it smaller first"
         )
     return image
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Those that it may be of. Pillow would import all that it has, to find one that it has not."""
+    if data[:4] + data[8:12] != b"RIFFWEBP":
+        return _COMMON
+    from PIL import WebPImagePlugin
+
+    return (WebPImagePlugin.WebPImageFile.format,)
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:

@@ -4,6 +4,8 @@ import io
 import json
 import os
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zipfile
 import zlib
@@ -154,6 +156,26 @@ def test_no_decoder_but_those_named_sees_a_sound(form: str) -> None:
     soundfile.write(sound, np.zeros(8000), 8000, format=form)
     why = refused(lambda: preprocess(sound.getvalue(), SoundRecipe(8000, 8000), "hush"))
     assert "neither WAV nor FLAC" in why
+
+
+def test_no_decoder_but_those_named_is_even_loaded() -> None:
+    script = """if True:
+        import sys
+        import numpy as np
+        from splitbed.codecs.pictures.stills import _AvifWriter
+        from splitbed.errors import UsageError
+        from splitbed.media.pictures import upright
+        for data in (b"GIF89a", b"RIFF    WEBPVP8 ", b"II*" + bytes(64)):
+            try:
+                upright(data, "dot")
+            except UsageError:
+                print("refused", "PIL.WebPImagePlugin" in sys.modules)
+        grey = np.zeros((64, 64, 1), np.uint8)
+        print(bool(_AvifWriter(grey.shape, 50, "420", 8).write(grey)))
+        print("PIL.TiffImagePlugin" in sys.modules)
+    """
+    said = subprocess.check_output([sys.executable, "-c", script], text=True).split("\n")
+    assert said == ["refused False", "refused True", "refused True", "True", "False", ""]
 
 
 def encoded(form: str, **options: bool) -> bytes:

@@ -118,6 +118,9 @@ class _AvifWriter:
 
     def write(self, pixels: Pixels) -> bytes:
         """The file of the pixels."""
+        from PIL import AvifImagePlugin  # else Pillow imports all that it has, to find it
+
+        del AvifImagePlugin
         colour, file = pixels.shape[2] == 3, io.BytesIO()
         Image.fromarray(pixels if colour else pixels[..., 0]).save(
             file,
@@ -161,7 +164,7 @@ def _avif_file(writer: _AvifWriter) -> _AvifFile:
         bits, due = file[begin:], struct.pack(">I", len(file) - begin)
         if file[length_at : length_at + 4] != due or bits[:3] != b"\x12\0\x0a":
             raise ValueError("it writes other files than are known here")
-    except (KeyError, OSError, RuntimeError, ValueError) as error:
+    except (ImportError, KeyError, OSError, RuntimeError, ValueError) as error:
         raise MachineError(
             f"this Pillow makes no AVIF ({error}): run pip install --force-reinstall 'pillow>=11.3'"
         ) from error
