@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ UES = tuple(f"ue-{number}" for number in range(1, 9))
 RATE_MBIT = 4.0
 LINK = symmetric(rate_mbit=RATE_MBIT, delay_ms=2)
 MAP_BYTES = 8 * 16 * 16 * 4  # of the cut 2:4: 17 ms on the wire
-CUT_S = 1.5
+CUT_S, LONG_CUT_S = 1.5, 10.0
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,14 @@ class Crowd:
         """Likewise in numbers."""
         return by_ue([fate for fates in self.fates.values() for fate in fates], 2)
 
-    def forward(self, packets: bool) -> None:
-        """Whether what comes to the cell goes on, as over a link that is there."""
+    def forward(self, packets: bool, ue: str = "") -> None:
+        """Whether what comes to the cell goes on, of all or of a UE, as over a link.
+
+        What is said of all holds for each from then on.
+        """
         cell = self.shared.shared.ue
-        cell.run(["tee", "/proc/sys/net/ipv4/ip_forward"], given=f"{packets:d}")
+        of = f"conf/ue{UES.index(ue)}/forwarding" if ue else "ip_forward"
+        cell.run(["tee", f"/proc/sys/net/ipv4/{of}"], given=f"{packets:d}")
 
 
 @pytest.fixture
@@ -131,21 +136,31 @@ def test_one_that_offers_little_is_answered_beside_one_that_offers_too_much(crow
     assert all(one.outcome == "ok" for one in (*heavy, *light))
 
 
-def test_a_link_that_is_cut_under_load_loses_no_frame(crowd: Crowd) -> None:
-    cutting: list[threading.Timer] = []
+def test_links_that_are_cut_under_load_lose_no_frame_and_one_that_stays_cut_holds_up_no_other(
+    crowd: Crowd,
+) -> None:
+    def mend() -> None:
+        time.sleep(CUT_S)
+        crowd.forward(True)
+        crowd.forward(False, "ue-3")
+        time.sleep(LONG_CUT_S - CUT_S)
+        crowd.forward(True, "ue-3")
+
+    mending = threading.Thread(target=mend)
 
     def cut(_: Taken) -> None:
         if len(crowd.seen) == 16:
             crowd.forward(False)
-            cutting.append(threading.Timer(CUT_S, crowd.forward, [True]))
-            cutting[0].start()
+            mending.start()
 
     fates = crowd.offer(dict.fromkeys(UES, "fps:4"), 8, cut)
-    cutting[0].join()
+    mending.join()
     assert {ue: len(own) for ue, own in fates.items()} == dict.fromkeys(UES, 8)
     assert {one.outcome for own in fates.values() for one in own} == {"ok"}
-    late_ms = [max(response_ms(own)) for own in fates.values()]
-    assert max(late_ms) > CUT_S * 1e3 * 0.8
+    late_ms = {ue: max(response_ms(own)) for ue, own in fates.items()}
+    longest_ms = late_ms.pop("ue-3")
+    assert longest_ms > LONG_CUT_S * 1e3 * 0.8
+    assert CUT_S * 1e3 * 0.8 < max(late_ms.values()) < longest_ms / 2
 
 
 def test_of_eight_one_is_killed_and_all_frames_of_all_are_accounted_for(crowd: Crowd) -> None:
