@@ -21,6 +21,7 @@ from orchestrator.results.kinds import CAPACITY
 from orchestrator.results.records.capacity import CapacityRecord, Over
 from orchestrator.results.run_folder import RunFolder
 from splitbed.checked import Frozen, one_line
+from splitbed.codecs import RAW
 from splitbed.errors import UsageError
 from splitbed.graphs.splits import MANY
 
@@ -66,10 +67,22 @@ class Capacity:
 
         A search takes minutes, and no answer needs another beside it. Raises UsageError.
         """
-        if self.config.split in MANY:
-            return list(grid)
-        own = splits_asked(self.config, model)
-        return [cell for cell in grid if cell.configuration.cuts in own or not _ends(cell)]
+        found = list(grid)
+        if self.config.split not in MANY:
+            own = splits_asked(self.config, model)
+            found = [one for one in grid if one.configuration.cuts in own or not _ends(one)]
+        self._check_input(found, model.graph.n)
+        return found
+
+    def _check_input(self, searched: Sequence[Cell], n: int) -> None:
+        """UsageError where the input is to be coded, and crosses in none of these."""
+        codecs = self.config.input_codec
+        crossing = {cut for one in searched for cut, _ in one.configuration.coding}
+        if codecs != (RAW,) and 0 not in crossing:
+            raise UsageError(
+                f"--input-codec {','.join(codecs)} codes an input that crosses, and in nothing "
+                f"that is searched it does: name a cut where it does, as 0:{n} is, or leave it"
+            )
 
     def rates(self, alone_ms: float) -> Scale:
         """The rates that may be tried, where one frame after another takes so long each.

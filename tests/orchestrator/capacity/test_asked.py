@@ -57,6 +57,17 @@ def test_of_the_anchors_those_are_searched_that_are_asked_for(
     assert [cell.configuration.split for cell in found] == searched
 
 
+def test_a_codec_of_an_input_that_crosses_nowhere_is_refused(model: SweptModel) -> None:
+    def searched(split: str) -> int:
+        options = {"model": model.name, "bw": "5", "input_codec": "zstd,raw", "split": split}
+        wanted = capacity(options, SLO)
+        return len(wanted.searched(plan_cells(wanted.config, model), model))
+
+    with pytest.raises(UsageError, match=r"--input-codec zstd,raw .* as 0:6 is, or leave it"):
+        searched("2:4")
+    assert searched("2:4,0:6") == 3
+
+
 def test_the_first_rate_is_half_of_what_one_after_another_comes_to() -> None:
     scale = asked().rates(alone_ms=40)
     assert (scale.first, scale.most) == (12.5, 1000)
