@@ -24,7 +24,6 @@ from splitbed.node.config import EdgeConfig, UeConfig, load_node_config
 from splitbed.security import certificates
 from tests.deploy.hosts import Hosts, hosts, listening, needs_sshd
 from tests.node.loopback import small_model
-from tests.shared_machine import until
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -198,11 +197,9 @@ def test_a_node_needs_no_privilege_but_net_admin_and_no_memory_to_write_and_exec
         text=True,
     ) as node:
         try:
-            check = namespace.command(argv["HEALTHCHECK"])
-            until(
-                lambda: subprocess.run(check, capture_output=True, check=False).returncode == 0,
-                node,
-            )
+            while "serving" not in (node.stdout.readline() if node.stdout else ""):
+                assert node.poll() is None
+            subprocess.run(namespace.command(argv["HEALTHCHECK"]), capture_output=True, check=True)
         finally:
             node.terminate()
             log = node.communicate()[0]

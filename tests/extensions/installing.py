@@ -12,12 +12,19 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
-_BUILD = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+_BUILD = """
+import os, sys
+from setuptools.build_meta import build_wheel
+for source in sys.argv[1:]:
+    os.chdir(source)
+    build_wheel("wheel")
+"""
 
 
 def installed(package: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -25,14 +32,22 @@ def installed(package: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
     That is all that pip would do, and it would take six times as long.
     """
-    source = shutil.copytree(HERE / package, folder / f"{package}-source")
-    subprocess.run(
-        [sys.executable, "-c", _BUILD, folder], cwd=source, check=True, capture_output=True
-    )
-    [wheel] = folder.glob("*.whl")
-    site = folder / f"{package}-site"
-    zipfile.ZipFile(wheel).extractall(site)
-    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
-    monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.syspath_prepend(site)
+    [site] = all_installed([package], folder, monkeypatch)
     return site
+
+
+def all_installed(
+    packages: Sequence[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[Path]:
+    """Several, each as :func:`installed` has it, built by one process."""
+    sources = [shutil.copytree(HERE / one, folder / f"{one}-source") for one in packages]
+    subprocess.run([sys.executable, "-c", _BUILD, *sources], check=True, capture_output=True)
+    sites = []
+    for package, source in zip(packages, sources, strict=True):
+        [wheel] = source.glob("wheel/*.whl")
+        sites.append(site := folder / f"{package}-site")
+        zipfile.ZipFile(wheel).extractall(site)
+        path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH")]))
+        monkeypatch.setenv("PYTHONPATH", path)
+        monkeypatch.syspath_prepend(site)
+    return sites

@@ -14,7 +14,7 @@ from orchestrator.ask.configuration import Configuration
 from splitbed.errors import UsageError
 from splitbed.meters.energy import EnergyMeter
 from splitbed.v1 import nodes_pb2
-from tests.extensions.installing import installed
+from tests.extensions.installing import all_installed
 
 PACKAGES = (
     *("codec", "model", "task", "runtime", "dataset", "policy", "scenario", "model_scenario"),
@@ -25,8 +25,7 @@ PACKAGES = (
 @pytest.fixture(scope="module", autouse=True)
 def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as monkeypatch:
-        for package in PACKAGES:
-            installed(package, tmp_path_factory.mktemp(package), monkeypatch)
+        all_installed(PACKAGES, tmp_path_factory.mktemp("packages"), monkeypatch)
         yield
 
 

@@ -196,6 +196,22 @@ class Splits:
         self.parts.load(self.last)
         self.parts.assign(self.last)
 
+    def restart(self, layers: int = 2, *later: int) -> None:
+        """Begin anew with both nodes, and load a split."""
+        self.pair.restart()
+        self.parts.forget()
+        self.load(layers, "raw", *later)
+
+    def alive(self) -> "Splits":
+        """Itself, on nodes that are there: where a test ended one, they begin anew."""
+        for node in self.pair.nodes.values():
+            assert isinstance(node, NodeProcess)
+            if node.process is None or node.process.poll() is not None:
+                self.pair.restart()
+                self.parts.forget()
+                break
+        return self
+
     def run(
         self, number: int = 0, timeout_s: float = FRAME_S, of: Configuration | None = None
     ) -> nodes_pb2.FrameRecord:

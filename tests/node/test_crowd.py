@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import psutil
 import pytest
@@ -23,6 +24,7 @@ from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.offered import by_ue
+from orchestrator.results.statistics.sharing import shared
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.model import load_model
 from orchestrator.testbed.nodes.node_process import local_nodes
@@ -66,7 +68,7 @@ class Crowd:
 
 
 @pytest.fixture(scope="module")
-def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
     folder = tmp_path_factory.mktemp("crowd")
     (stored := folder / "stored").mkdir()
     model = load_model(sweep_config({"model": str(small_model(folder / "small.onnx"))}), stored)
@@ -76,6 +78,13 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crowd]:
         nodes = local_nodes(links, space, free_port())
         pair = stack.enter_context(Pair(nodes, model, ues=UES))
         yield Crowd(Splits(pair, model, delivery=True))
+
+
+@pytest.fixture
+def crowd(nodes: Crowd) -> Crowd:
+    """The nodes, all alive, of which none holds anything."""
+    nodes.splits.alive().parts.forget()
+    return nodes
 
 
 def test_each_ue_has_its_part_and_its_frames_until_all_have_enough(crowd: Crowd) -> None:
@@ -117,6 +126,37 @@ def test_fewer_ues_run_on_the_same_nodes_while_the_others_are_silent(crowd: Crow
     assert {one.record.ue for one in crowd.frames(cell, 3)} == {UES[0]}
 
 
+def sharing(crowd: Crowd, **options: object) -> Crowd:
+    """The same nodes, whose edge shares its work so."""
+    pair, model = crowd.pair, crowd.splits.model
+    return Crowd(Splits(pair, model, delivery=True, ues=len(UES), **options))
+
+
+def test_frames_of_all_ues_are_run_together_and_the_row_says_on_how_many(crowd: Crowd) -> None:
+    own = sharing(crowd, batch=f"max={len(UES)},wait=1s")
+    own.load(cell := own.cell(2))
+    assert own.splits.parts.batch_off is not None
+    assert own.splits.parts.batch_off <= 1e-5
+    taken = [*own.frames(cell, 4)]
+    assert all((one.record.max_abs_diff or 0) <= 1e-5 for one in taken)
+    assert max(one.together for one in shared([one.record for one in taken])) == len(UES)
+
+
+def test_without_a_batch_a_worker_runs_one_frame_after_another(crowd: Crowd) -> None:
+    own = sharing(crowd)
+    own.load(cell := own.cell(2))
+    assert own.splits.parts.batch_off is None
+    taken = [*own.frames(cell, 4)]
+    assert {one.together for one in shared([one.record for one in taken])} == {1}
+    ran = sorted(
+        (stage.start_ns, stage.end_ns)
+        for one in taken
+        for stage in one.record.stages
+        if stage.name == "part2"
+    )
+    assert all(before[1] <= after[0] for before, after in pairwise(ran))
+
+
 def test_every_frame_offered_is_accounted_for_when_a_ue_is_killed(crowd: Crowd) -> None:
     cell = replace(crowd.cell(2), frames=40)
     load = load_named("fps:20", drop="none")
@@ -143,8 +183,6 @@ def test_every_frame_offered_is_accounted_for_when_a_ue_is_killed(crowd: Crowd) 
     # all by one clock: each UE's first is due within a period of the others'
     first_ns = [min(one.due_ns for one in every if one.ue == ue) for ue in UES]
     assert max(first_ns) - min(first_ns) < 50e6
-    crowd.splits.parts.forget()
-    crowd.pair.restart()
 
 
 def test_the_others_go_on_when_one_is_killed(crowd: Crowd) -> None:

@@ -1,7 +1,6 @@
 """A device anchor that is a model of its own, as one that was quantised or retrained."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,26 +31,32 @@ def retrained(file: Path) -> Path:
     return file
 
 
-@contextmanager
-def measured(config: SweepConfig) -> Iterator[tuple[Pair, SweptModel, Parts]]:
-    with ExitStack() as stack:
-        space = stack.enter_context(scratch())
+@pytest.fixture(scope="module")
+def nodes(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[dict[str, object], Pair, SweptModel]]:
+    """What is asked, and nodes that have the model."""
+    folder = tmp_path_factory.mktemp("models")
+    asked: dict[str, object] = {
+        "model": str(small_model(folder / "small.onnx")),
+        "device_model": str(retrained(folder / "retrained.onnx")),
+        "split": "2:4",
+        "runs": 3,
+    }
+    with scratch() as space:
         (folder := space.folder / "stored").mkdir()
-        model = load_model(config, folder)
-        pair = stack.enter_context(Pair(loopback_nodes(space), model))
-        yield pair, model, Parts(pair, model, config)
+        model = load_model(sweep_config(asked), folder)
+        with Pair(loopback_nodes(space), model) as pair:
+            yield asked, pair, model
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["delivered", "beside the link"])
 def bed(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[SweepConfig, Pair, SweptModel, Parts]]:
-    folder = tmp_path_factory.mktemp("models")
-    asked = {"model": str(small_model(folder / "small.onnx")), "split": "2:4", "runs": 3}
-    device = retrained(folder / "retrained.onnx")
-    config = sweep_config(asked | {"device_model": str(device), "delivery": request.param})
-    with measured(config) as (pair, model, parts):
-        yield config, pair, model, parts
+    request: pytest.FixtureRequest, nodes: tuple[dict[str, object], Pair, SweptModel]
+) -> tuple[SweepConfig, Pair, SweptModel, Parts]:
+    asked, pair, model = nodes
+    config = sweep_config(asked | {"delivery": request.param})
+    return config, pair, model, Parts(pair, model, config)
 
 
 @pytest.mark.parametrize("layers", [0, 2, LAYERS])

@@ -17,11 +17,16 @@ PICTURE_BYTES, MAP_BYTES = 3 * 16 * 16 * 4, 8 * 16 * 16 * 4
 
 
 @pytest.fixture(scope="module", params=FLOWS)
-def splits(
+def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Splits]:
     with loopback_pair(tmp_path_factory.mktemp("pair"), flow=request.param) as both:
         yield Splits(*both, flow=request.param, warmup=1)
+
+
+@pytest.fixture
+def splits(pair: Splits) -> Splits:
+    return pair.alive()
 
 
 @pytest.mark.parametrize("layers", range(LAYERS + 1))
@@ -98,21 +103,13 @@ def test_a_frame_that_its_source_refuses_is_awaited_no_longer(splits: Splits) ->
     assert splits.run().max_abs_diff <= 1e-6
 
 
-@pytest.fixture(scope="module", params=FLOWS)
-def mortal(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Splits]:
-    with loopback_pair(tmp_path_factory.mktemp("mortal"), flow=request.param) as both:
-        yield Splits(*both, flow=request.param)
-
-
-@pytest.mark.parametrize("node", ["ue", "edge"])
-def test_a_node_that_dies_is_named_and_a_restart_mends_it(mortal: Splits, node: str) -> None:
-    mortal.load(2)
-    os.kill(getattr(mortal.pair, node).pid, signal.SIGKILL)
-    with pytest.raises(NodeError, match=f"the {node} node died"):
-        mortal.run()
-    mortal.pair.restart()
-    mortal.parts.forget()
-    mortal.load(2)
-    assert mortal.run().max_abs_diff <= 1e-6
+def test_a_node_that_dies_is_named_and_a_restart_mends_it(splits: Splits) -> None:
+    splits.load(2)
+    os.kill(splits.pair.ue.pid, signal.SIGKILL)
+    with pytest.raises(NodeError, match="the ue node died"):
+        splits.run()
+    splits.restart()
+    assert splits.run().max_abs_diff <= 1e-6
+    os.kill(splits.pair.edge.pid, signal.SIGKILL)
+    with pytest.raises(NodeError, match="the edge node died"):
+        splits.run()

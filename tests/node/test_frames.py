@@ -20,9 +20,14 @@ from tests.shared_machine import within
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
     with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
         yield Splits(*both, warmup=1)
+
+
+@pytest.fixture
+def shared(pair: Splits) -> Splits:
+    return pair.alive()
 
 
 @pytest.mark.parametrize("layers", range(LAYERS + 1))
@@ -86,60 +91,6 @@ def test_an_input_that_was_never_added_is_refused(shared: Splits) -> None:
         shared.pair.ways.run_frame(0, 5, FRAME_S, shared.parts.assignment(shared.last))
 
 
-@pytest.fixture(scope="module")
-def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
-    with loopback_pair(tmp_path_factory.mktemp("mortal")) as both:
-        yield Splits(*both)
-
-
-@pytest.fixture
-def own(mortal: Splits) -> Splits:
-    """A pair that may be killed; it is there again for the next test."""
-    mortal.parts.forget()
-    try:
-        mortal.load(2)
-    except NodeError:
-        restarted(mortal)
-    return mortal
-
-
-def restarted(splits: Splits) -> None:
-    splits.pair.restart()
-    splits.parts.forget()
-    splits.load(2)
-
-
-@pytest.mark.parametrize("side", ["ue", "edge"])
-def test_a_node_that_dies_is_named_with_its_signal_and_a_restart_mends_it(
-    own: Splits, side: str
-) -> None:
-    os.kill(getattr(own.pair, side).pid, signal.SIGKILL)
-    with pytest.raises(NodeError, match=f"the {side} node died.*signal 9"):
-        own.run()
-    restarted(own)
-    assert own.run(1).frame == 1
-
-
-def test_an_edge_that_dies_in_the_middle_of_a_frame_is_told_at_once(own: Splits) -> None:
-    os.kill(own.pair.edge.pid, signal.SIGSTOP)
-    killer = threading.Timer(0.5, os.kill, (own.pair.edge.pid, signal.SIGKILL))
-    killer.start()
-    with pytest.raises(NodeError, match="the edge node died") as told:
-        own.run()
-    assert "hung" not in str(told.value)  # as it is said once the time is up
-
-
-@pytest.mark.parametrize("side", ["ue", "edge"])
-def test_a_node_that_hangs_is_told_when_the_time_is_up_and_a_restart_mends_it(
-    own: Splits, side: str
-) -> None:
-    os.kill(getattr(own.pair, side).pid, signal.SIGSTOP)
-    with pytest.raises(NodeError, match="hung"):
-        own.run(timeout_s=1.0)
-    restarted(own)
-    assert own.run(1).frame == 1
-
-
 def test_a_picture_of_a_large_camera_is_taken(tmp_path: Path) -> None:
     picture = tmp_path / "large.png"
     pixels = np.random.default_rng(0).integers(0, 256, (1500, 1500, 3), np.uint8)
@@ -165,3 +116,37 @@ def test_where_the_kernel_has_no_time_namespaces_all_of_a_machine_share_a_clock(
     monkeypatch.setattr(timeline, "_TIME_NAMESPACE", tmp_path / "time")
     assert timeline.clock_id() == timeline.clock_id() != with_them
     assert with_them.startswith(timeline.clock_id())
+
+
+def test_a_node_that_hangs_is_told_when_the_time_is_up_and_a_restart_mends_it(
+    shared: Splits,
+) -> None:
+    shared.load(2)
+    for side in ("edge", "ue"):
+        os.kill(pid := getattr(shared.pair, side).pid, signal.SIGSTOP)
+        with pytest.raises(NodeError, match="hung"):
+            shared.run(timeout_s=1.0)
+        if side == "edge":  # which goes on; what was given up took the stream with it
+            os.kill(pid, signal.SIGCONT)
+            shared.load(2)
+    shared.restart()
+    assert shared.run(1).frame == 1
+
+
+def test_a_node_that_dies_is_named_with_its_signal_and_a_restart_mends_it(shared: Splits) -> None:
+    shared.load(2)
+    os.kill(shared.pair.ue.pid, signal.SIGKILL)
+    with pytest.raises(NodeError, match=r"the ue node died.*signal 9"):
+        shared.run()
+    shared.restart()
+    assert shared.run(1).frame == 1
+
+
+def test_an_edge_that_dies_in_the_middle_of_a_frame_is_told_at_once(shared: Splits) -> None:
+    shared.load(2)
+    os.kill(shared.pair.edge.pid, signal.SIGSTOP)
+    killer = threading.Timer(0.5, os.kill, (shared.pair.edge.pid, signal.SIGKILL))
+    killer.start()
+    with pytest.raises(NodeError, match=r"the edge node died.*signal 9") as told:
+        shared.run()
+    assert "hung" not in str(told.value)  # as it is said once the time is up

@@ -214,10 +214,10 @@ def test_without_a_split_nothing_is_ready(tmp_path: Path) -> None:
         assert ue.ServerReady(oip.ServerReadyRequest()).ready
 
 
-def test_requests_under_way_are_finished_when_the_split_is_taken_back(tmp_path: Path) -> None:
+def test_requests_under_way_are_finished_when_the_split_is_taken_back(served: Splits) -> None:
     def ask(seed: int) -> bool:
         """Until it is refused; whether all before were right."""
-        with client(splits) as own:
+        with client(served) as own:
             try:
                 while np.array_equal(output(own.ModelInfer(asking(picture(seed)))), expected[seed]):
                     begun.release()
@@ -226,20 +226,23 @@ def test_requests_under_way_are_finished_when_the_split_is_taken_back(tmp_path: 
         return False
 
     begun, expected = Semaphore(0), list[npt.NDArray[np.float32]]()
-    with loopback_pair(tmp_path, clients=True) as both, ThreadPoolExecutor(4) as threads:
-        (splits := Splits(*both)).load(3)
-        splits.parts.assign(last := replace(splits.last, load=Load(in_flight=2)), clients=True)
-        with client(splits) as own:
+    usual = served.last
+    served.parts.assign(last := replace(usual, load=Load(in_flight=2)), clients=True)
+    try:
+        with client(served) as own:
             for seed in range(4):
                 answer = own.ModelInfer(asking(picture(seed)), timeout=ANSWER_S)
-                assert is_right(answer, splits, picture(seed))
+                assert is_right(answer, served, picture(seed))
                 expected.append(output(answer))
-        asking_on = [threads.submit(ask, seed) for seed in range(4)]
-        for _ in range(8):
-            assert begun.acquire(timeout=HANG_S)
-        splits.parts.assign(last, keep=[splits.parts.assignment(last)])
-        until(lambda: splits.pair.nodes["ue"].frames() == 0)
-        assert all(one.result(HANG_S) for one in asking_on)
+        with ThreadPoolExecutor(4) as threads:
+            asking_on = [threads.submit(ask, seed) for seed in range(4)]
+            for _ in range(8):
+                assert begun.acquire(timeout=HANG_S)
+            served.parts.assign(last, keep=[served.parts.assignment(last)])
+            until(lambda: served.pair.nodes["ue"].frames() == 0)
+            assert all(one.result(HANG_S) for one in asking_on)
+    finally:
+        served.parts.assign(usual, clients=True)
 
 
 class Caller:

@@ -1,5 +1,6 @@
 """Profiles that real nodes take of themselves."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,19 @@ from splitbed.v1 import nodes_pb2
 from tests.node.loopback import LAYERS, Splits, loopback_pair
 
 
-def test_both_nodes_time_the_model_and_each_of_its_layers(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+    with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
+        yield Splits(*both)
+
+
+def test_both_nodes_time_the_model_and_each_of_its_layers(splits: Splits) -> None:
     config = sweep_config({"model": "small", "split": "all", "ue_threads": 1, "edge_threads": 1})
-    with loopback_pair(tmp_path) as (pair, model):
-        profile = take_profile(config, model, pair)
-        (splits := Splits(pair, model)).load(3)  # a node that was profiled goes on serving
-        assert splits.run().frame == 0
+    model = splits.model
+    profile = take_profile(config, model, splits.pair)
+    splits.parts.forget()
+    splits.load(3)  # a node that was profiled goes on serving
+    assert splits.run().frame == 0
     assert [cut.k for cut in profile.cuts] == list(range(LAYERS + 1))
     assert [cut.intermediate_bytes for cut in profile.cuts][:LAYERS] == [
         model.graph.cuts[k].nbytes for k in range(LAYERS)
@@ -68,11 +76,11 @@ def test_each_node_of_a_chain_runs_the_parts_that_it_may_have(tmp_path: Path) ->
 
 @pytest.mark.parametrize("ue_threads", [1, 2])
 def test_for_a_race_the_whole_model_is_timed_and_layers_share_it_by_what_they_compute(
-    tmp_path: Path, ue_threads: int
+    splits: Splits, ue_threads: int
 ) -> None:
     asked = {"model": "small", "split": "all", "ue_threads": ue_threads, "edge_threads": 1}
-    with loopback_pair(tmp_path) as (pair, model):
-        outline = take_outline(sweep_config({**asked, "until_sure": True}), model, pair)
+    model = splits.model
+    outline = take_outline(sweep_config({**asked, "until_sure": True}), model, splits.pair)
     assert outline.outline
     assert (outline.ue == outline.edge) is (ue_threads == 1)  # alike, and run once then
     first, second = 3 * 8, 8 * 8  # channels in and out of both convolutions
@@ -85,12 +93,12 @@ def test_for_a_race_the_whole_model_is_timed_and_layers_share_it_by_what_they_co
     assert crossing == [*(model.graph.cuts[k].nbytes for k in range(LAYERS)), 0]
 
 
-def test_a_part_that_cannot_be_run_is_refused_and_the_node_lives(tmp_path: Path) -> None:
-    with loopback_pair(tmp_path) as (pair, model):
-        options = nodes_pb2.ProfileOptions(threads=1, warmup=1, runs=1)
-        broken = nodes_pb2.PartPiece(data=b"no header")
-        pieces = [nodes_pb2.ProfilePiece(options=options), nodes_pb2.ProfilePiece(piece=broken)]
-        with pytest.raises(Exception, match="begins with its header"):
-            pair.profile("ue", iter(pieces))
-        (splits := Splits(pair, model)).load(2)
-        assert splits.run().frame == 0
+def test_a_part_that_cannot_be_run_is_refused_and_the_node_lives(splits: Splits) -> None:
+    options = nodes_pb2.ProfileOptions(threads=1, warmup=1, runs=1)
+    broken = nodes_pb2.PartPiece(data=b"no header")
+    pieces = [nodes_pb2.ProfilePiece(options=options), nodes_pb2.ProfilePiece(piece=broken)]
+    with pytest.raises(Exception, match="begins with its header"):
+        splits.pair.profile("ue", iter(pieces))
+    splits.parts.forget()
+    splits.load(2)
+    assert splits.run().frame == 0

@@ -61,10 +61,19 @@ def _listens(address: str) -> bool:
         return sock.connect_ex((host, int(port))) == 0
 
 
-def test_a_node_that_serves_is_checked_and_one_that_has_stopped_is_not(service: Service) -> None:
+def test_a_node_is_checked_and_lists_its_services_and_tells_in_json_that_it_stops(
+    service: Service,
+) -> None:
     assert service.check().returncode == 0
+    with grpc.insecure_channel(service.control) as channel:
+        listed = set(ProtoReflectionDescriptorDatabase(channel).get_services())
+    assert {"splitbed.v1.Node", "splitbed.v1.Edge", "grpc.health.v1.Health"} <= listed
+    assert "splitbed.v1.Data" not in listed  # which the data plane has, and nothing else does
     service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(10) == 0
+    _, err = service.process.communicate(timeout=10)
+    assert service.process.returncode == 0
+    events = [json.loads(line)["event"] for line in err.splitlines()]
+    assert events == ["serving", "stopping"]
     stopped = service.check()
     assert stopped.returncode == 1
     assert f"cannot reach {service.control}" in stopped.stderr
@@ -86,20 +95,6 @@ def test_what_a_killed_node_left_goes_when_the_next_one_starts(
             process.kill()
     assert [len(folders) for folders in seen] == [1, 1]
     assert seen[0] != seen[1]
-
-
-def test_its_services_are_listed_by_reflection(service: Service) -> None:
-    with grpc.insecure_channel(service.control) as channel:
-        listed = set(ProtoReflectionDescriptorDatabase(channel).get_services())
-    assert {"splitbed.v1.Node", "splitbed.v1.Edge", "grpc.health.v1.Health"} <= listed
-    assert "splitbed.v1.Data" not in listed  # which the data plane has, and nothing else does
-
-
-def test_each_line_of_its_log_is_json(service: Service) -> None:
-    service.process.send_signal(signal.SIGTERM)
-    _, err = service.process.communicate(timeout=10)
-    events = [json.loads(line)["event"] for line in err.splitlines()]
-    assert events == ["serving", "stopping"]
 
 
 @pytest.mark.parametrize(

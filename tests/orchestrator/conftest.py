@@ -1,13 +1,5 @@
-"""Commands of one module share a fork server, which each would start for itself."""
+"""Commands share a fork server, which each would start for itself."""
 
-from collections.abc import Iterator
+from tests.fork_server import one_fork_server
 
-import pytest
-
-from splitbed.workers.fork_server import ending_fork_server
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_fork_server() -> Iterator[None]:
-    with ending_fork_server():
-        yield
+__all__ = ["one_fork_server"]

@@ -1,5 +1,6 @@
-"""One SSD300 for all its tests: it takes a second to build."""
+"""One SSD300 for all its tests: it takes some seconds to draw."""
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -7,6 +8,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
+from orchestrator.testbed.cache import cache_folder
 from splitbed.media.pictures import load_pictures, preprocess
 from splitbed.tensors import Tensors
 from splitbed.zoo import ZOO, ssd300
@@ -14,7 +16,11 @@ from splitbed.zoo import ZOO, ssd300
 
 @pytest.fixture(scope="session")
 def model() -> onnx.ModelProto:
-    return ssd300.build(seed=0)
+    (folder := cache_folder()).mkdir(parents=True, exist_ok=True)
+    if not (drawn := folder / "ssd300.onnx").exists():
+        onnx.save(ssd300.build(seed=0), part := folder / f"ssd300.{os.getpid()}")
+        part.rename(drawn)
+    return onnx.load(drawn)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,7 @@
 """ShapesNet finds what is in the generated video, whole and cut, and less in worse pictures."""
 
-import importlib.util
 import io
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +23,6 @@ from splitbed.tasks import TASKS
 from splitbed.tasks.boxes import Box, boxes_of
 from splitbed.zoo import ZOO, Variant, shapesnet
 
-ROOT = Path(__file__).parents[2]
 MODEL = ZOO["shapesnet"]
 assert MODEL.picture
 RECIPE = MODEL.picture
@@ -184,24 +179,3 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     safetensors.numpy.save_file(state, tmp_path / "other.safetensors")
     with pytest.raises(UsageError, match=r"neck\.weight"):
         shapesnet.build(tmp_path / "other.safetensors")
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="PyTorch, of the extra 'torch', is missing"
-)
-def test_the_script_that_trains_it_lowers_the_loss(tmp_path: Path) -> None:
-    out = tmp_path / "weights.safetensors"
-    options = "--steps 16 --batch 8 --frames 48 --held-out 1 --every 1"
-    ran = subprocess.run(
-        [sys.executable, ROOT / "scripts/train-shapesnet", "--out", out, *options.split()],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    lines = [line.split() for line in ran.stdout.splitlines()]
-    losses = [float(line[3]) for line in lines if line[0] == "step"]
-    assert len(losses) == 16
-    assert np.mean(losses[-4:]) < 0.95 * np.mean(losses[:2])
-    assert "held out: AP" in ran.stdout
-    shapesnet.build(out)

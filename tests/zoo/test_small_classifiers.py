@@ -1,9 +1,5 @@
 """The small classifiers tell emblems apart that they were not trained on."""
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +13,6 @@ from splitbed.media.emblems import EMBLEMS, emblem
 from splitbed.media.pictures import normalise
 from splitbed.zoo import ZOO, Variant
 from splitbed.zoo.classifiers import model, small
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("network", "least"), [("resnet18", 190), ("mobilenet_v2", 145)])
@@ -60,25 +54,3 @@ def test_weights_of_the_large_network_are_refused(tmp_path: Path) -> None:
     safetensors.numpy.save_file(state, tmp_path / "other.safetensors")
     with pytest.raises(UsageError, match=r"conv1\.weight: expected \(16, 3, 7, 7\)"):
         small.build("resnet18", tmp_path / "other.safetensors")
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="PyTorch, of the extra 'torch', is missing"
-)
-@pytest.mark.parametrize("network", small.ROWS)
-def test_the_script_that_trains_it_lowers_the_loss(network: str, tmp_path: Path) -> None:
-    out = tmp_path / "weights.safetensors"
-    options = "--steps 20 --batch 16 --pictures 32 --every 1"
-    ran = subprocess.run(
-        [sys.executable, ROOT / "scripts/train-emblems", network, "--out", out, *options.split()],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    losses = [float(line.split()[3].rstrip(",")) for line in ran.stdout.splitlines()
-              if line.startswith("step")]  # fmt: skip
-    assert len(losses) == 20
-    assert np.mean(losses[-4:]) < 0.95 * np.mean(losses[:2])
-    assert "held out: accuracy" in ran.stdout
-    small.build(network, out)

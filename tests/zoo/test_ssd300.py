@@ -7,7 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
 
@@ -143,18 +142,6 @@ def test_a_seed_gives_the_same_weights_on_every_machine(model: onnx.ModelProto) 
     for value in model.graph.initializer:
         digest.update(value.raw_data)
     assert digest.hexdigest() == SEED_0
-
-
-def test_a_seed_gives_the_same_model_again(model: onnx.ModelProto) -> None:
-    again = hashlib.sha256(ssd300.build(seed=0).SerializeToString())
-    assert again.digest() == hashlib.sha256(model.SerializeToString()).digest()
-
-
-def test_another_seed_gives_other_weights(model: onnx.ModelProto) -> None:
-    other = ssd300.build(seed=1).graph.initializer[0]
-    assert not np.array_equal(
-        onnx.numpy_helper.to_array(other), onnx.numpy_helper.to_array(model.graph.initializer[0])
-    )
 
 
 def test_an_unknown_model_is_refused_with_the_choices() -> None:

@@ -1,10 +1,6 @@
 """ESPCN doubles pictures better than bicubic upsampling does, of any size, whole and cut."""
 
-import importlib.util
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,22 +150,3 @@ def test_other_weights_of_the_same_names_are_taken_and_others_refused(tmp_path: 
     safetensors.numpy.save_file(state, tmp_path / "other.safetensors")
     with pytest.raises(UsageError, match=r"conv2\.weight"):
         espcn.build(tmp_path / "other.safetensors")
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="PyTorch, of the extra 'torch', is missing"
-)
-def test_the_script_that_trains_it_begins_at_bicubic_upsampling(tmp_path: Path) -> None:
-    out = tmp_path / "weights.safetensors"
-    options = "--steps 48 --batch 4 --videos 3 --held-out 2"
-    ran = subprocess.run(
-        [sys.executable, ROOT / "scripts/train-espcn", "--out", out, *options.split()],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    (told,) = (line for line in ran.stdout.splitlines() if line.startswith("held out"))
-    ours, usual = (float(words.split()[-2]) for words in told.split(","))
-    assert abs(ours - usual) < 1  # a network that begins at random is some 20 dB off
-    espcn.build(out)

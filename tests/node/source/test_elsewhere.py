@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -26,12 +25,17 @@ LAYERS = 3
 
 
 @pytest.fixture(scope="module", params=ELSEWHERE)
-def splits(
+def pair(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Splits]:
     with loopback_pair(tmp_path_factory.mktemp("pair"), flow=request.param) as both:
-        (splits := Splits(*both, flow=request.param)).load(LAYERS)
-        yield splits
+        yield Splits(*both, flow=request.param)
+
+
+@pytest.fixture
+def splits(pair: Splits) -> Splits:
+    pair.alive().load(LAYERS)
+    return pair
 
 
 def offering(splits: Splits, load: Load, frames: int) -> Iterator[FrameRecord]:
@@ -86,22 +90,19 @@ def test_loads_follow_one_another_and_frames_that_are_asked_for_alone(splits: Sp
         assert splits.run().max_abs_diff <= 1e-6
 
 
-@pytest.mark.parametrize("flow", ELSEWHERE)
 def test_when_the_user_dies_every_frame_is_accounted_for_and_the_reason_told(
-    flow: str, tmp_path: Path
+    splits: Splits,
 ) -> None:
-    with loopback_pair(tmp_path, flow=flow) as both:
-        (splits := Splits(*both, flow=flow)).load(LAYERS)
-        found: list[FrameRecord] = []
-        with pytest.raises(NodeError, match=f"the {(user := FLOWS[flow].user)} node .*signal 9"):
-            for frame in offering(splits, load_named("fps:100", drop="none"), 400):
-                found.append(frame)
-                if len(found) == 20:
-                    node = splits.pair.nodes[user]
-                    assert isinstance(node, NodeProcess)
-                    assert node.process is not None
-                    node.process.kill()
-        assert sorted(frame.frame for frame in found) == [*range(400)]
-        numbers = told(found)
-        assert numbers.errors >= 100
-        assert numbers.offered == numbers.done + numbers.errors == 400
+    user, found = FLOWS[splits.flow].user, list[FrameRecord]()
+    with pytest.raises(NodeError, match=f"the {user} node .*signal 9"):
+        for frame in offering(splits, load_named("fps:100", drop="none"), 400):
+            found.append(frame)
+            if len(found) == 20:
+                node = splits.pair.nodes[user]
+                assert isinstance(node, NodeProcess)
+                assert node.process is not None
+                node.process.kill()
+    assert sorted(frame.frame for frame in found) == [*range(400)]
+    numbers = told(found)
+    assert numbers.errors >= 100
+    assert numbers.offered == numbers.done + numbers.errors == 400

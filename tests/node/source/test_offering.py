@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +24,15 @@ from tests.node.loopback import FRAME_S, Splits, loopback_link, loopback_pair
 
 
 @pytest.fixture(scope="module")
-def splits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Splits]:
     with loopback_pair(tmp_path_factory.mktemp("pair")) as both:
-        (splits := Splits(*both)).load(3)
-        yield splits
+        yield Splits(*both)
+
+
+@pytest.fixture
+def splits(pair: Splits) -> Splits:
+    pair.alive().load(3)
+    return pair
 
 
 def bed_of(splits: Splits) -> testbed.Testbed:
@@ -197,39 +201,31 @@ def test_who_asks_for_no_more_has_ended_it_soon(splits: Splits) -> None:
     assert told(offer(splits, load_named("fps:100", drop="none"), 5)).done == 5
 
 
+def offer_until(splits: Splits, load: Load, frames: int, last: int, dies: str) -> list[FrameRecord]:
+    """What became of so many frames of which one is the last before a node dies."""
+    asked = replace(splits.last, link=link_at(100, 0), load=load)
+    splits.parts.assign(asked)
+    offering = Offering(bed_of(splits), splits.parts, TimeLimits(32, FRAME_S))
+    found: list[FrameRecord] = []
+    with pytest.raises(NodeError, match=rf"the {dies} node .*\(signal 9\)"):
+        for taken in offering.offered(Cell(asked, 8192, frames=frames), asked, "attempt"):
+            found.append(taken.record)
+            if len(found) == last:
+                kill(splits, dies)
+    assert sorted(frame.frame for frame in found) == [*range(frames)]
+    return found
+
+
 def test_when_the_edge_dies_every_frame_is_accounted_for_and_the_reason_told(
-    tmp_path: Path,
+    splits: Splits,
 ) -> None:
-    with loopback_pair(tmp_path) as both:
-        (splits := Splits(*both)).load(3)
-        load = load_named("fps:100", drop="none")
-        asked = replace(splits.last, link=link_at(100, 0), load=load)
-        splits.parts.assign(asked)
-        offering = Offering(bed_of(splits), splits.parts, TimeLimits(32, FRAME_S))
-        found: list[FrameRecord] = []
-        with pytest.raises(NodeError, match=r"the edge node died \(signal 9\)"):
-            for taken in offering.offered(Cell(asked, 8192, frames=100), asked, "attempt"):
-                found.append(taken.record)
-                if len(found) == 20:
-                    kill(splits, "edge")
-        numbers = told(found)
-        assert sorted(frame.frame for frame in found) == [*range(100)]
-        assert numbers.errors >= 10
-        assert numbers.offered == numbers.done + numbers.errors == 100
+    found = offer_until(splits, load_named("fps:100", drop="none"), 100, 20, "edge")
+    numbers = told(found)
+    assert numbers.errors >= 10
+    assert numbers.offered == numbers.done + numbers.errors == 100
 
 
-def test_when_the_source_dies_its_frames_have_failed(tmp_path: Path) -> None:
-    with loopback_pair(tmp_path) as both:
-        (splits := Splits(*both)).load(3)
-        asked = replace(splits.last, link=link_at(100, 0), load=load_named("fps:50"))
-        splits.parts.assign(asked)
-        offering = Offering(bed_of(splits), splits.parts, TimeLimits(32, FRAME_S))
-        found: list[FrameRecord] = []
-        with pytest.raises(NodeError, match=r"the ue node .* \(signal 9\)"):
-            for taken in offering.offered(Cell(asked, 8192, frames=40), asked, "attempt"):
-                found.append(taken.record)
-                if len(found) == 10:
-                    kill(splits, "ue")
-        assert sorted(frame.frame for frame in found) == [*range(40)]
-        assert found[-1].outcome == "error"
-        assert "signal 9" in str(found[-1].reason)
+def test_when_the_source_dies_its_frames_have_failed(splits: Splits) -> None:
+    found = offer_until(splits, load_named("fps:50"), 40, 10, "ue")
+    assert found[-1].outcome == "error"
+    assert "signal 9" in str(found[-1].reason)

@@ -96,9 +96,12 @@ class Simulated:
             yield FrameRecord.from_plain(told)
 
 
-def asked(folder: Path, slo: str, load: str = "fps", **more: object) -> Capacity:
+def asked(
+    folder: Path, slo: str, load: str = "fps", seconds: float = 6, **more: object
+) -> Capacity:
+    """Whose runs take ``seconds``: what is offered evenly needs few frames."""
     options = {"model": "shapesnet", "load": load, "out": folder, **more}
-    return capacity(options, {"slo": [slo], "seconds": 20})
+    return capacity(options, {"slo": [slo], "seconds": seconds})
 
 
 def searched(wanted: Capacity, folder: Path, engine: Simulated | None = None) -> CapacityOutcome:

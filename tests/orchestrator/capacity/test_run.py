@@ -67,7 +67,7 @@ def test_the_folder_tells_it_again(outcome: CapacityOutcome) -> None:
 
 
 def test_frames_that_come_at_random_wait_as_the_closed_form_says(tmp_path: Path) -> None:
-    wanted = asked(tmp_path, LIMIT, load="poisson")
+    wanted = asked(tmp_path, LIMIT, load="poisson", seconds=20)
     (row,) = searched(wanted, tmp_path).record.rows
     # runs of 20 s differ: by more than what a search of long ones is told apart by
     assert row.last_passing == pytest.approx(CARRIES, rel=0.1)
