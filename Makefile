@@ -44,7 +44,7 @@ older:  ## the tests of TFLite on tflite-runtime, in an environment of its own (
 	@$(MAKE) --no-print-directory setup VENV=$(OLDER) EXTRAS=dev,tflite-runtime \
 		PYTHON=$$(command -v python3.11 || echo $(PYTHON))
 	SPLITBED_EXPECTS_RUNTIME=tflite-runtime $(OLDER)/bin/python -m pytest -n 2 --dist loadfile \
-		tests/runtime tests/graphs/test_tflite_*.py tests/zoo/test_posenet*.py
+		tests/runtime tests/graphs/test_tflite_*.py tests/zoo/test_posenet.py
 
 openvino:  ## the tests of providers on ONNX Runtime with OpenVINO, in an environment of its own
 	@$(MAKE) --no-print-directory setup VENV=$(OPENVINO) EXTRAS=dev,openvino
