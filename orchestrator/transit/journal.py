@@ -97,9 +97,7 @@ class Journal(Generic[AnyRow]):
     @property
     def points(self) -> dict[tuple[str, str], AnyRow]:
         """The rows by coder and link in words, which are empty without one."""
-        over: dict[tuple[str, str], list[Delivery]] = {}
-        for (coder, link, _), one in sorted(self.deliveries.items(), key=lambda item: item[0][2]):
-            over.setdefault((coder, link), []).append(one)
+        over = self._over_links
         links = [*dict.fromkeys(link for _, link in over), ""]
         found: dict[tuple[str, str], AnyRow] = {}
         for coder, row in self.here.items():
@@ -109,6 +107,21 @@ class Journal(Generic[AnyRow]):
         if not self.layout.by_link:
             return found
         return dict(sorted(found.items(), key=lambda item: links.index(item[0][1])))
+
+    @property
+    def startups_ms(self) -> dict[tuple[str, str], list[float]]:
+        """Of the deliveries over each link that came, likewise by coder and link."""
+        return {
+            point: [one.startup_ms for one in every if one.error is None]
+            for point, every in self._over_links.items()
+        }
+
+    @property
+    def _over_links(self) -> dict[tuple[str, str], list[Delivery]]:
+        over: dict[tuple[str, str], list[Delivery]] = {}
+        for (coder, link, _), one in sorted(self.deliveries.items(), key=lambda item: item[0][2]):
+            over.setdefault((coder, link), []).append(one)
+        return over
 
     def keep(self, coders: Sequence[str]) -> None:
         """Have rows of these alone, in this order; each of them is here."""

@@ -11,7 +11,7 @@ from orchestrator.cli.options import Json, Metrics, Otlp, option
 from splitbed.command import Commands, say
 
 if TYPE_CHECKING:
-    from orchestrator.checks.compare import Comparison
+    from orchestrator.checks.comparison import Comparison, TimedChange
     from orchestrator.checks.crosscheck import CrossCheck
 
 check_app = Commands()
@@ -27,11 +27,9 @@ def compare(
     json: Json = False,
 ) -> None:
     """Say what became faster or slower from one run to others, and what is noise."""
-    from orchestrator.checks import compare
-    from orchestrator.results.reading import read
+    from orchestrator.checks.pairs import compared
 
-    base = read(run_a)
-    found = [compare.compare(base, read(other)) for other in others]
+    found = compared(run_a, others)
     if json:
         _print_json([one.record() for one in found])
         return
@@ -39,8 +37,8 @@ def compare(
         _show_comparison(one)
 
 
-def _show_comparison(found: "Comparison") -> None:
-    from orchestrator.checks import compare
+def _show_comparison(found: "Comparison[TimedChange]") -> None:
+    from orchestrator.checks import comparison
     from orchestrator.reports import terminal as report
 
     console = report.stdout()
@@ -48,7 +46,7 @@ def _show_comparison(found: "Comparison") -> None:
     for remark in found.remarks:
         console.print(f"- {remark}", soft_wrap=True)
     if found.changes:
-        report.show_lines(compare.lines(found), as_json=False)
+        report.show_lines(comparison.lines(found), as_json=False)
     for line in (*found.only, found.overall):
         console.print(line, soft_wrap=True)
 

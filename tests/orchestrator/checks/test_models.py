@@ -1,5 +1,6 @@
 """Two runs of models in transit held against each other (clause 2), made up to be known."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from orchestrator.transit.row import ModelRow
 from orchestrator.transit.run import MODELS
 from splitbed.errors import UsageError
 from tests.orchestrator.commands import orchestrate
+from tests.orchestrator.made_runs import made_run
 
 ROW = ModelRow(
     anc_size=4_000_000, metric_name="accuracy", coder_name="int8", scenario_name="", rec_perf=0.5,
@@ -188,15 +190,57 @@ def test_an_archive_of_a_run_is_held_against_another_as_its_folder_is(tmp_path: 
     assert not check(archive, run(tmp_path / "c", replace(ROW, rec_sha256="22"))).deterministic
 
 
-@pytest.mark.parametrize("command", ["compare", "report", "replay"])
+def test_models_that_start_later_are_told_from_noise_and_other_bytes_are_named(
+    tmp_path: Path,
+) -> None:
+    steady = [480.0 + place for place in range(8)]
+    a = run(tmp_path / "a", startups_ms=(*steady,))
+    later = run(tmp_path / "b", startups_ms=tuple(1.5 * ms for ms in steady))
+    smaller = run(tmp_path / "c", replace(ROW, rec_size=900_000, rec_perf=0.45), (*steady,))
+    disturbed = run(tmp_path / "d", startups_ms=tuple(2 * ms for ms in steady), others=0.5)
+    one = run(tmp_path / "e", replace(ROW, coder_name="int4"))
+    done = orchestrate("compare", *map(str, (a, a, later, smaller, disturbed, one)), "--json")
+    assert done.code == 0, done.err
+    same, slower, bytes_, busy, other = json.loads(done.out)
+    assert [row["word"] for found in (same, slower, busy) for row in found["rows"]] == [
+        "noise", "slower", "disturbed"
+    ]  # fmt: skip
+    ((row,),) = [slower["rows"]]
+    assert (row["coder"], row["link"]) == ("int8", "20 Mbit/s")
+    assert row["ratio"] == pytest.approx(1.5)
+    assert row["stage"].startswith("link +2")
+    assert bytes_["remarks"][-2:] == [
+        "int8: 1000000 and 900000 bytes, B/A 0.900", "int8: accuracy 0.5 and 0.45"
+    ]  # fmt: skip
+    assert other["only_in_one"] == [f"only in {a}: int8 at 20 Mbit/s", f"only in {one}: int4"]
+    shown = orchestrate("compare", str(a), str(later))
+    assert "deliveries to tell" in shown.out
+    assert "--runs 6 or more" in shown.out
+
+
+def test_one_delivery_each_tells_no_change(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "a"), run(tmp_path / "b", startups_ms=(960,))
+    ((row,),) = [
+        one["rows"] for one in json.loads(orchestrate("compare", str(a), str(b), "--json").out)
+    ]
+    assert (row["word"], row["ratio"]) == ("noise", 2.0)
+
+
+def test_growths_and_sweeps_are_not_compared_with_models(tmp_path: Path) -> None:
+    a = run(tmp_path / "a")
+    grown = orchestrate("compare", str(a), str(growth(tmp_path / "b")))
+    assert (grown.code, "a run of `orchestrate grow`" in grown.err) == (2, True)
+    swept = orchestrate("compare", str(a), str(made_run(tmp_path / "c").path))
+    assert f"{a} is a run of models in transit, and the other is none" in swept.err
+
+
+@pytest.mark.parametrize("command", ["report", "replay"])
 def test_what_is_for_sweeps_names_the_run_of_models_and_what_takes_it(
     tmp_path: Path, command: str
 ) -> None:
     (scenario := tmp_path / "s").mkdir()
     named = run(scenario / "models")
     given = [str(scenario), "--format", "csv"] if command == "report" else [str(named)]
-    if command == "compare":
-        given *= 2
     if command == "replay":
         given = [str(named := pack(named, None, with_model=False, with_input=False))]
     result = orchestrate(command, *given)

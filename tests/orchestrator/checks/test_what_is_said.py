@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 
 from orchestrator.checks.beside import REPRODUCED
-from orchestrator.checks.compare import compare, lines
+from orchestrator.checks.compare import compare
+from orchestrator.checks.comparison import lines
 from orchestrator.checks.crosscheck import crosscheck
 from orchestrator.checks.tolerances import read_tolerances
 from orchestrator.results.reading import Reading, read
