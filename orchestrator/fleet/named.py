@@ -1,11 +1,18 @@
 """The fleets that can be asked for, by what `--on` says."""
 
+from pathlib import Path
+
+from orchestrator.fleet.cluster_file import SUFFIXES, address_in
 from orchestrator.fleet.fleet import Fleet
+from orchestrator.fleet.head import CLIENT
 from orchestrator.fleet.on_ray import LOCAL, RayFleet
 from orchestrator.fleet.on_slurm import SLURM, SlurmFleet
 from splitbed.errors import UsageError
 
-WORDS = f"{LOCAL}, ray://HOST:PORT, HOST:PORT of a Ray cluster, {SLURM}[:partition=NAME,hours=N]"
+WORDS = (
+    f"{LOCAL}, ray://HOST:PORT, HOST:PORT or FILE.yaml of a Ray cluster, "
+    f"{SLURM}[:partition=NAME,hours=N]"
+)
 
 
 def fleet_named(word: str) -> Fleet:
@@ -15,7 +22,9 @@ def fleet_named(word: str) -> Fleet:
         return RayFleet(None)
     if kind == SLURM:
         return SlurmFleet(rest)
-    host, _, port = word.removeprefix("ray://").rpartition(":")
+    if word.endswith(SUFFIXES):
+        return RayFleet(address_in(Path(word)))
+    host, _, port = word.removeprefix(CLIENT).rpartition(":")
     if host and port.isdecimal() and "/" not in host:
         return RayFleet(word)
     raise UsageError(f"--on {word}: give {WORDS}")

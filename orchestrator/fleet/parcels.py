@@ -126,6 +126,7 @@ def unpacked(parcel: Parcel, folder: Path, fetch: Fetch) -> Path:
             draft.rename(whole)
         except OSError:  # another order was sooner
             shutil.rmtree(draft, ignore_errors=True)
+    os.utime(whole)
     return whole / parcel.name
 
 
@@ -133,6 +134,7 @@ def cached(blob: Blob, folder: Path, fetch: Fetch) -> Path:
     """The file of a content in the cache, fetched where it is missing, or not of its size."""
     file = folder / "files" / blob.sha256
     if file.exists() and file.stat().st_size == blob.bytes:
+        os.utime(file)
         return file
     content = fetch(blob.sha256)
     if len(content) != blob.bytes or hashlib.sha256(content).hexdigest() != blob.sha256:

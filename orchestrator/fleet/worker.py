@@ -52,20 +52,20 @@ def answered(text: bytes, fetch: Fetch) -> tuple[bytes, bytes]:
         return told(unfit=(why,))
     order = Order.from_json(text)
     try:
+        if _no_room(order, host):
+            host.prune(0)
         if why := _no_room(order, host):
             return told(unfit=(why,))
-        asked = order.asked_with(partial(unpacked, folder=host.folder, fetch=fetch))
-        checked_site(sweep_config(asked), several=True)
+        with host.using():
+            asked = order.asked_with(partial(unpacked, folder=host.folder, fetch=fetch))
+            checked_site(sweep_config(asked), several=True)
+            if order.looks:
+                return told()
+            with host.locked() as lock:
+                stopped, archive = measured(order, asked, host, lock, fetch)
+        return told(archive, stopped=stopped)
     except (SplitbedError, OSError) as error:
         return told(unfit=(str(error),))
-    if order.looks:
-        return told()
-    with host.locked() as lock:
-        try:
-            stopped, archive = measured(order, asked, host, lock, fetch)
-        except (MachineError, OSError) as error:
-            return told(unfit=(str(error),))
-        return told(archive, stopped=stopped)
 
 
 def measured(

@@ -48,9 +48,11 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "cells": cells.figures,
     "batching": batching.figures,
     "soak": soak.figures,
-    "fleet": fleet.figures,
+    "fleet": fleet.kills,
+    "fleet-head": fleet.head,
+    "fleet-time": fleet.times,
 }
-LONG = {"batching", "soak", "fleet"}
+LONG = {"batching", "soak", "fleet", "fleet-head", "fleet-time"}
 """Of minutes: run where they are named."""
 
 

@@ -2,16 +2,27 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 
 from orchestrator.fleet.on_ray import OF_A_RUN
 from tests.net.sweeps import Place
+from tests.shared_machine import until
 
 HOSTS = ("one", "two")
+ASKED = ("--split", "3:3", "--bw", "5,6", "--runs", "3", "--no-delivery")
+"""Of a small sweep: two groups, of a split and its anchors."""
+
+
+_CACHE = "SPLITBED_CACHE"
+_LIGHT = {"include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
+"""What Ray starts that no sweep needs, each some CPU-seconds."""
 
 
 class Cluster:
@@ -21,20 +32,45 @@ class Cluster:
         from ray.cluster_utils import Cluster as Ray
 
         os.environ |= {f"RAY_{name}": str(value) for name, value in OF_A_RUN.items()}
-        self._cache = cache
+        self.cache = cache
         self._ray = Ray()
-        self._nodes = {name: self.add(name) for name in names}
+        for name in names:
+            self.add(name)
 
-    def add(self, name: str) -> Any:
+    def add(self, name: str, **more: object) -> None:
         """A machine that joins."""
-        own = {"SPLITBED_HOST": name, "SPLITBED_CACHE": str(self._cache)}
+        own = {"SPLITBED_HOST": name, _CACHE: str(self.cache)}
+        from ray._private.services import get_node
+
+        def patient(*told: Any) -> Any:
+            """Ray gives a machine that starts half a minute, which is too little on a busy one."""
+            found = list[Any]()
+
+            def there() -> bool:
+                with suppress(RuntimeError):
+                    found.append(get_node(*told))
+                return bool(found)
+
+            until(there)
+            return found[0]
+
         before = {key: os.environ.get(key) for key in own}
         os.environ |= own
         try:
-            return self._ray.add_node(resources={"splitbed": 1}, num_cpus=1)
+            with patch("ray._private.services.get_node", patient):
+                self._ray.add_node(resources={"splitbed": 1}, num_cpus=1, **_LIGHT, **more)
         finally:
             for key, value in before.items():
                 os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+    def restart(self, name: str) -> None:
+        """All go; a head of that name comes in the place of the one that there was."""
+        from ray.cluster_utils import Cluster as Ray
+
+        port = int(self.address.rpartition(":")[2])
+        self._ray.shutdown()
+        self._ray = Ray()
+        self.add(name, gcs_server_port=port)
 
     @property
     def address(self) -> str:
@@ -48,10 +84,36 @@ def lines(place: Place, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (place.out / name).read_text().splitlines()]
 
 
-def measuring() -> list[psutil.Process]:
-    """The processes that measure groups."""
+def group_of(process: psutil.Process) -> str:
+    """The key of the group that a process measures; empty before it has a run, or once it ended."""
+    with suppress(psutil.Error):
+        for file in process.open_files():
+            if "groups" in (parts := Path(file.path).parts):
+                return parts[parts.index("groups") + 1]
+    return ""
+
+
+def measuring(cache: Path) -> list[psutil.Process]:
+    """The processes that measure groups for machines whose cache is there."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         if "orchestrator.fleet.group" in (process.info["cmdline"] or ()):
-            found.append(process)
+            with suppress(psutil.Error):
+                if process.environ().get(_CACHE) == str(cache):
+                    found.append(process)
     return found
+
+
+def check_whole(place: Place, links: int = 2, hosts: Collection[str] = HOSTS) -> None:
+    """Every cell is there once, on the machine of its link; frames are of cells, and of one."""
+    rows = place.rows()
+    assert Counter(row["split"] for row in rows) == dict.fromkeys(("0:6", "3:3", "6:0"), links)
+    assert all(row["frames"] and not int(row["errors"]) for row in rows)
+    on = {(row["link"], row["measured_on"]) for row in rows}
+    assert len(on) == links
+    assert {machine for _, machine in on} <= {*hosts}
+    cells = lines(place, "cells.jsonl")
+    visits = Counter((cell["key"], cell["block"], cell["measured"]) for cell in cells)
+    assert {*visits.values()} == {1}
+    attempts = Counter(frame["attempt"] for frame in lines(place, "samples.jsonl"))
+    assert {cell["attempt"]: cell["frames"] for cell in cells} == attempts

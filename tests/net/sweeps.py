@@ -85,10 +85,12 @@ class Place:
         return node
 
 
-def ended(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+def ended(
+    process: "subprocess.Popen[str]", timeout_s: float = TIMEOUT_S
+) -> "subprocess.CompletedProcess[str]":
     """Wait for the end of a sweep."""
     try:
-        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+        stdout, stderr = process.communicate(timeout=timeout_s)
     finally:
         process.kill()
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)

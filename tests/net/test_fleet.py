@@ -4,24 +4,22 @@ The machines are Rays beside one another here, each with a name, a cache and a l
 """
 
 import random
-import signal
 import socket
+import subprocess
 import time
-from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.net.cluster import HOSTS, Cluster, lines, measuring
+from tests.net.cluster import ASKED, Cluster, check_whole, lines, measuring
 from tests.net.sweeps import Place, ended
 from tests.shared_machine import until
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.usefixtures("backend")
 
-ASKED = ("--split", "3:3", "--bw", "5,6", "--runs", "3", "--no-delivery")
 OF_ONE_MACHINE = {
     ".lock", "accuracy.csv", "cells.jsonl", "report.html", "resources.csv", "run.json",
     "samples.jsonl", "summary.csv",
@@ -38,19 +36,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.close()
 
 
-def check_whole(place: Place) -> None:
-    """Every cell is there once, on the machine of its link; frames are of cells, and of one."""
-    rows = place.rows()
-    assert Counter(row["split"] for row in rows) == {"0:6": 2, "3:3": 2, "6:0": 2}
-    assert all(row["frames"] and not int(row["errors"]) for row in rows)
-    on = {(row["link"], row["measured_on"]) for row in rows}
-    assert len(on) == 2
-    assert {machine for _, machine in on} <= {*HOSTS}
-    cells = lines(place, "cells.jsonl")
-    visits = Counter((cell["key"], cell["block"], cell["measured"]) for cell in cells)
-    assert {*visits.values()} == {1}
-    attempts = Counter(frame["attempt"] for frame in lines(place, "samples.jsonl"))
-    assert {cell["attempt"]: cell["frames"] for cell in cells} == attempts
+def a_worker_is_killed(process: "subprocess.Popen[str]", cache: Path, at_once: int) -> None:
+    """One of so many that measure at once, at a random time."""
+    until(lambda: len(measuring(cache)) == at_once, process)
+    time.sleep(random.Random(3).uniform(0, 2))
+    worker = measuring(cache)[0].parent()
+    assert worker is not None
+    worker.kill()
 
 
 def test_two_machines_make_the_run_that_one_makes_and_a_lost_worker_costs_nothing(
@@ -58,12 +50,7 @@ def test_two_machines_make_the_run_that_one_makes_and_a_lost_worker_costs_nothin
 ) -> None:
     place = Place(tmp_path)
     process = place.start(*ASKED, "--on", cluster.address)
-    until(lambda: len(measuring()) == 2, process)
-    time.sleep(random.Random(3).uniform(0, 2))
-    victim = measuring()[0]
-    worker = victim.parent()
-    assert worker is not None
-    worker.send_signal(signal.SIGKILL)
+    a_worker_is_killed(process, cluster.cache, 2)
     done = ended(process)
     assert done.returncode in (0, 1), done.stderr
     assert "is sent again" in done.stderr
@@ -71,14 +58,18 @@ def test_two_machines_make_the_run_that_one_makes_and_a_lost_worker_costs_nothin
     assert {str(one.relative_to(place.out)) for one in place.out.rglob("*")} == OF_ONE_MACHINE
 
 
-def test_slurms_jobs_measure_one_at_a_time_on_a_machine(tmp_path: Path) -> None:
+def test_slurms_jobs_measure_one_at_a_time_on_a_machine_and_a_lost_one_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("submitit")
+    monkeypatch.setenv("SPLITBED_CACHE", str(tmp_path))
     place = Place(tmp_path)
-    done = place.sweep(*ASKED, "--on", "submitit:cluster=local")
+    process = place.start(*ASKED, "--on", "submitit:cluster=local")
+    a_worker_is_killed(process, tmp_path, 1)
+    done = ended(process)
     assert done.returncode in (0, 1), done.stderr
-    rows = place.rows()
-    assert [int(row["errors"]) for row in rows] == [0] * 6
-    assert {row["measured_on"] for row in rows} == {socket.gethostname()}
+    assert "is sent again" in done.stderr
+    check_whole(place, hosts=[socket.gethostname()])
     began = [cell["attempt"].split(" at ")[1] for cell in lines(place, "cells.jsonl")]
     links = [cell["link"]["uplink"]["rate_mbit"] for cell in lines(place, "cells.jsonl")]
     in_time = [link for _, link in sorted(zip(began, links, strict=True))]

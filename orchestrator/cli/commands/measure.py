@@ -27,7 +27,8 @@ def sweep(
         str | None, option("With --resume, measure cells that are there again: invalid.")
     ] = None,
     on: Annotated[
-        str | None, option("Many machines, a link each: ray, ray://HOST:PORT, HOST:PORT, submitit.")
+        str | None,
+        option("Many machines: ray, ray://HOST:PORT, HOST:PORT, CLUSTER.yaml, submitit."),
     ] = None,
     threshold: Annotated[
         list[str] | None, option("Exit 1 when broken: 'e2e_p95<250ms@stage2,bw=20'; repeatable.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from netem.doctor import Finding
 from orchestrator.fleet.named import fleet_named
 from orchestrator.fleet.order import Answer, Build, Order, key_of, this_build
 from orchestrator.fleet.worker import answered
@@ -44,6 +45,14 @@ def test_a_full_disk_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_cannot_be_measured_there_is_refused() -> None:
     asked = {"model": "shapesnet", "link_backend": "nonesuch"}
     assert "nonesuch" in unfit(order(asked=asked))
+
+
+def test_a_machine_that_may_make_no_links_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = Finding("privilege", False, "Operation not permitted", "run it as root")
+    monkeypatch.setattr("netem.backends.privilege", lambda: none)
+    said = unfit(order())
+    assert "no link backend works" in said
+    assert "native: privilege: Operation not permitted; repair: run it as root" in said
 
 
 def test_a_key_is_of_the_configuration_and_the_run() -> None:
