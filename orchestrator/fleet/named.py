@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from orchestrator.fleet.apart import Apart
 from orchestrator.fleet.cluster_file import SUFFIXES, address_in
 from orchestrator.fleet.fleet import Fleet
-from orchestrator.fleet.head import CLIENT
-from orchestrator.fleet.on_ray import LOCAL, RayFleet
+from orchestrator.fleet.on_ray import CLIENT, LOCAL, RayFleet
 from orchestrator.fleet.on_slurm import SLURM, SlurmFleet
 from splitbed.errors import UsageError
 
@@ -19,12 +19,12 @@ def fleet_named(word: str) -> Fleet:
     """What it names; UsageError for what names none, MachineError for what is not installed."""
     kind, _, rest = word.partition(":")
     if word == LOCAL:
-        return RayFleet(None)
+        return Apart(RayFleet(None))
     if kind == SLURM:
         return SlurmFleet(rest)
     if word.endswith(SUFFIXES):
-        return RayFleet(address_in(Path(word)))
+        return Apart(RayFleet(address_in(Path(word))))
     host, _, port = word.removeprefix(CLIENT).rpartition(":")
     if host and port.isdecimal() and "/" not in host:
-        return RayFleet(word)
+        return Apart(RayFleet(word))
     raise UsageError(f"--on {word}: give {WORDS}")

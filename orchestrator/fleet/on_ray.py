@@ -5,7 +5,7 @@ resources are logical: the machine's own lock keeps groups apart in truth.
 """
 
 import logging
-import time
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,11 +14,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.fleet.fleet import OURS, Came, Fleet
-from orchestrator.fleet.head import CLIENT, Head, answering
 from orchestrator.fleet.order import Answer, Order
 from splitbed.errors import MachineError, shorten
 
 LOCAL = "ray"
+CLIENT = "ray://"
+_CONNECT_S = 5.0
 _LOOK_S = 120.0
 OF_A_RUN = {
     "agent_register_timeout_ms": 120_000,  # on a busy machine its helpers are slow to start
@@ -41,23 +42,13 @@ class RayFleet(Fleet):
             raise MachineError("Ray is not installed; repair: pip install 'splitbed[ray]'")
         self.words = f"Ray at {address}" if address else "a local Ray"
         self._address = address
-        self._head: Head | None = None
+        self._head = address or ""
         self._sent: dict[Any, Order] = {}
-        self._lost: list[Order] = []
-        self._offered: dict[str, Path] = {}
         self._files: dict[str, Any] = {}
         self._task: Any = None
 
     def open(self, spool: Path) -> None:
         del spool  # Ray's own store has what travels
-        self._reach()
-        if not self._places():
-            raise MachineError(
-                f"{self.words} has no machine that is to measure; repair: start Ray there with "
-                f"{_START}"
-            )
-
-    def _reach(self) -> None:
         import ray
 
         usual: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -69,7 +60,7 @@ class RayFleet(Fleet):
             }
         try:
             if self._address:  # Ray itself tries for minutes
-                answering(self._address)
+                _answering(self._address)
             ray.init(self._address or "local", **usual)
         except Exception as error:  # of any kind, as Ray raises them
             how = _LOCAL_REPAIR if self._address is None else _CLUSTER_REPAIR
@@ -77,14 +68,17 @@ class RayFleet(Fleet):
                 f"{self.words} cannot be had: {shorten(str(error) or type(error).__name__)}; "
                 f"repair: {how}"
             ) from None
-        own = self._address if self._address and self._address.startswith(CLIENT) else None
-        self._head = Head(own or ray.get_runtime_context().gcs_address)
+        self._head = self._address or ray.get_runtime_context().gcs_address
+        if not self._places():
+            raise MachineError(
+                f"{self.words} has no machine that is to measure; repair: start Ray there with "
+                f"{_START}"
+            )
         self._task = ray.remote(_handed())
 
     def offer(self, files: Mapping[str, Path]) -> None:
         import ray
 
-        self._offered |= files
         self._files |= {name: ray.put(file.read_bytes()) for name, file in files.items()}
 
     def looked_at(self, order: Order) -> Sequence[Answer]:
@@ -104,16 +98,11 @@ class RayFleet(Fleet):
     def next(self, timeout_s: float) -> Came | None:
         import ray
 
-        if self._gone and not self._reached_again():
-            time.sleep(timeout_s)
-            return None
-        if self._lost:
-            return Came(self._lost.pop(), lost="Ray's head was lost")
         try:
+            _answering(self._head)
             done, _ = ray.wait([*self._sent], timeout=timeout_s)
-        except ConnectionError:  # of ray://
-            self._head = None
-            return None
+        except OSError as error:
+            raise MachineError(f"the head of {self.words} is gone: {error}") from None
         for ref in done:
             order = self._sent.pop(ref)
             try:
@@ -128,45 +117,16 @@ class RayFleet(Fleet):
     def close(self) -> None:
         import ray
 
-        if self._sent and ray.is_initialized() and not self._gone:
+        if self._sent and ray.is_initialized():
             for ref in self._sent:
                 ray.cancel(ref, force=True)
-        self._leave()
-
-    def _leave(self) -> None:
-        import ray
-
-        if self._head:
-            self._head.close()
         ray.shutdown()
-
-    @property
-    def _gone(self) -> bool:
-        return self._head is None or self._head.lost
-
-    def _reached_again(self) -> bool:
-        """Whether there is a head again; it knows nothing of what its predecessor was sent."""
-        self._lost += self._sent.values()
-        self._sent.clear()
-        self._leave()
-        self._head = None
-        try:
-            self._reach()
-        except MachineError:
-            return False
-        self.offer(self._offered)
-        return True
 
     def _places(self) -> list[str]:
         import ray
 
-        if self._gone:  # which Ray would wait for
-            return []
-        try:
-            nodes = ray.nodes()
-        except ConnectionError:  # of ray://
-            return []
-        return [one["NodeID"] for one in nodes if one["Alive"] and one["Resources"].get(OURS)]
+        nodes = [one for one in ray.nodes() if one["Alive"] and one["Resources"].get(OURS)]
+        return [one["NodeID"] for one in nodes]
 
     def _submitted(
         self, order: Order, avoiding: Collection[str] = (), near: str = "", *, soft: bool = True
@@ -195,6 +155,12 @@ class RayFleet(Fleet):
 
         place, answer, archive = ray.get(ref)
         return replace(Answer.from_json(answer), place=place), archive
+
+
+def _answering(address: str) -> None:
+    """Raise OSError where nobody listens."""
+    host, _, port = address.removeprefix(CLIENT).rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
 
 
 def _handed() -> Callable[[bytes, Mapping[str, Any]], tuple[str, bytes, bytes]]:
