@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from splitbed.meters.sysfs import attribute
+
 SUPPLIES = Path("/sys/class/power_supply")
 _UWH, _UAH_UV = 3.6e-3, 3.6e-9
 """In J: a microwatt-hour; a microampere-hour at a microvolt."""
@@ -24,13 +26,13 @@ class _Left:
         self._last = self._now()
 
     def _now(self) -> int:
-        return int(_text(self.folder / ("charge_now" if self._charge else "energy_now")))
+        return int(attribute(self.folder / ("charge_now" if self._charge else "energy_now")))
 
     def joules(self) -> float:
         """Taken so far."""
         last, self._last = self._last, (now := self._now())
         # the voltage falls under load, which is no energy taken: only what flowed counts
-        unit_j = int(_text(self.folder / "voltage_now")) * _UAH_UV if self._charge else _UWH
+        unit_j = int(attribute(self.folder / "voltage_now")) * _UAH_UV if self._charge else _UWH
         self.taken_j += (last - now) * unit_j
         return self.taken_j
 
@@ -51,7 +53,7 @@ class Battery:
         try:
             batteries = [one for one in sorted(self.root.glob("*")) if _feeds(one)]
             self._left = [_Left(one) for one in batteries]
-            charged = [one.name for one in batteries if _text(one / "status") != "Discharging"]
+            charged = [one.name for one in batteries if attribute(one / "status") != "Discharging"]
         except (OSError, ValueError) as error:
             self._lacks = f"{self.root} cannot be read: {error}"
             return
@@ -71,10 +73,6 @@ class Battery:
 
 def _feeds(supply: Path) -> bool:
     kind, scope = (
-        _text(file) if file.exists() else "" for file in (supply / "type", supply / "scope")
+        attribute(file) if file.exists() else "" for file in (supply / "type", supply / "scope")
     )
     return kind == "Battery" and scope != "Device"
-
-
-def _text(file: Path) -> str:
-    return file.read_text().strip()

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from splitbed.meters.sysfs import attribute
+
 POWERCAP = Path("/sys/class/powercap")
 _UJ = 1e-6
 
@@ -27,7 +29,7 @@ class _Zone:
 
     def joules(self) -> float:
         """So far. Where it fell, and no range tells why, so does this."""
-        now_uj = int((self.folder / "energy_uj").read_text())
+        now_uj = int(attribute(self.folder / "energy_uj"))
         rise_uj = now_uj - self.last_uj
         if rise_uj < 0 and self.range_uj is not None and self.last_uj <= self.range_uj:
             rise_uj += self.range_uj
@@ -71,7 +73,7 @@ class Powercap:
 
 def _counted(root: Path) -> Iterator[tuple[str, Path]]:
     """The zones that count, of which none is in another, by name."""
-    named = [(_text(folder / "name"), folder) for folder in sorted(root.glob("*:*"))]
+    named = [(attribute(folder / "name"), folder) for folder in sorted(root.glob("*:*"))]
     zones = [(name, folder) for name, folder in named if (folder / "energy_uj").exists()]
     # of one kind of counters: others count the same energy
     kinds = dict.fromkeys(folder.name.partition(":")[0] for _, folder in zones)
@@ -90,9 +92,5 @@ def _counted(root: Path) -> Iterator[tuple[str, Path]]:
 
 def _zone(name: str, folder: Path) -> _Zone:
     most = folder / "max_energy_range_uj"
-    range_uj = int(most.read_text()) if most.exists() else None
-    return _Zone(name, folder, range_uj, int((folder / "energy_uj").read_text()))
-
-
-def _text(file: Path) -> str:
-    return file.read_text().strip()
+    range_uj = int(attribute(most)) if most.exists() else None
+    return _Zone(name, folder, range_uj, int(attribute(folder / "energy_uj")))
