@@ -7,30 +7,30 @@ seem empty.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
-from splitbed.codecs.klt.axes import BLOCKS_ALONG, Axes, Lasting, axes_of, halves
+from splitbed.codecs.klt.axes import Lasting, axes_of
 from splitbed.codecs.klt.basis import Doubles
 from splitbed.codecs.klt.books import counted
-from splitbed.codecs.klt.dct import BLOCKS, Dct
+from splitbed.codecs.klt.choice import (
+    FLOOR,
+    Choice,
+    mean_magnitudes,
+    of_blocks,
+    of_channels,
+    of_frequencies,
+)
+from splitbed.codecs.klt.dct import Dct
 from splitbed.codecs.klt.inter import DIFFERENCE, Before
 from splitbed.codecs.klt.tables import NEVER, Codebook, Tables, order_of
 from splitbed.codecs.klt.transform import MOST_CHANNELS, Layout, Transform
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import NodeError, UsageError
 
-FLOOR = 5e-4
-"""Coefficients of a less mean magnitude are not coded, but extras."""
 CLASSES = 24
-BIT = np.log(2) / 12
-"""The error in squared steps that is worth a bit: half of what one saves where steps are short,
-since accuracy feels components that are cut more than their errors tell."""
-MOST_JOINT = 256
-"""Components of a KLT over blocks: they make its product slow, and its tables great."""
 WORTH = 0.8
 """Of the usual cost, that blocks have to be below: where they save less, accuracy is no better."""
 STRAY, STRAY_OF_SEEN = 16, 4
@@ -72,9 +72,9 @@ def fitted(
     length = step * axes.channels.whole.spread
     if length < LEAST:
         raise NodeError(f"its values vary by less than {LEAST:g} in the calibration frames")
-    found = _best(axes.channels, frames, length)
+    found = of_channels(axes.channels, frames, length)
     if axes.blocks is not None:
-        joint = _of_blocks(_split(axes.blocks, frames, length))
+        joint = of_blocks(axes.blocks, frames, length)
         found = joint if joint.cost < WORTH * found.cost else found
     return _counted(found, inter=inter)
 
@@ -105,12 +105,7 @@ def _cheapest(ways: Sequence[Layout], frames: Sequence[Array]) -> Layout:
     least = min(axes, key=lambda one: one.whole.spread)
     if (length := JUDGED * least.whole.spread) < LEAST:
         return least.layout
-    return min(axes, key=lambda one: _best(one, frames, length).cost).layout
-
-
-def _best(axes: Axes, frames: Sequence[Array], length: float) -> "_Choice":
-    """By the DCT that costs least."""
-    return min(_of_channels(_split(axes, frames, length)), key=lambda one: one.cost)
+    return min(axes, key=lambda one: of_channels(one, frames, length).cost).layout
 
 
 def _apart(layout: Layout, frame: Array) -> Floats:
@@ -134,86 +129,7 @@ def _constant(layout: Layout, mean: Floats, *, inter: bool) -> Tables:
     return Tables(transform, (alone, alone), np.zeros((0, 1), np.float32))
 
 
-@dataclass(frozen=True)
-class _Unseen:
-    """Frames in the order of time, and a transform that was made of others."""
-
-    transform: Transform
-    planes: Sequence[Floats]
-
-    def coefficients(self, kept: npt.NDArray[np.bool_], dct: Dct) -> Iterator[Floats]:
-        """Of each frame, components x places."""
-        only = self.transform.only(kept, dct)
-        return (only.of_planes(one)[0] for one in self.planes)
-
-    def stray(self, kept: npt.NDArray[np.bool_]) -> float:
-        """The most of what these components leave out of a frame."""
-        only = self.transform.only(kept, self.transform.dct)
-        return max(only.of_planes(one)[1] for one in self.planes)
-
-
-@dataclass(frozen=True)
-class _Split:
-    """The transform of all frames, and the halves of them with a transform of the other half."""
-
-    whole: Transform
-    unseen: Sequence[_Unseen]
-    frames: int
-
-    def coefficients(self, dct: Dct) -> Iterator[Floats]:
-        """Of each frame, by all components of a transform that was made of others."""
-        every = np.ones(self.whole.layout.channels, np.bool_)
-        return (one for each in self.unseen for one in each.coefficients(every, dct))
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """Of a split, a DCT and the components that are kept, and what the levels are like.
-
-    ``cost`` is of a frame, in bits: those of its levels, and those that its error is worth.
-    """
-
-    split: _Split
-    dct: Dct
-    magnitudes: Doubles
-    kept: npt.NDArray[np.bool_]
-    cost: float
-
-
-def _split(axes: Axes, frames: Sequence[Array], length: float) -> _Split:
-    layout = axes.layout
-    unseen = [
-        _Unseen(other.transform(layout, length), [layout.apart(frame) for frame in one])
-        for other, one in zip(axes.others, halves(frames), strict=True)
-    ]
-    return _Split(axes.whole.transform(layout, length), unseen, len(frames))
-
-
-def _of_channels(split: _Split) -> Iterator[_Choice]:
-    """With each DCT, and all components that have levels."""
-    for dct in _dcts(split.whole.layout.plane):
-        magnitudes = _mean_magnitudes(map(np.rint, split.coefficients(dct)), dct)
-        kept = magnitudes.max(axis=1) >= FLOOR
-        bits = _bits(magnitudes, dct).sum() * split.whole.layout.planes
-        error = sum(np.square(one - np.rint(one)).sum() for one in split.coefficients(dct))
-        yield _Choice(split, dct, magnitudes, kept, float(bits + error / split.frames / BIT))
-
-
-def _of_blocks(split: _Split) -> _Choice:
-    """With those components whose bits are worth the error that they save, and few in all."""
-    layout, dct = split.whole.layout, split.whole.dct
-    magnitudes = _mean_magnitudes(map(np.rint, split.coefficients(dct)), dct)
-    energy, error = np.zeros(layout.channels), np.zeros(layout.channels)
-    for one in split.coefficients(dct):
-        energy += np.square(one).sum(axis=1, dtype=np.float64) / split.frames
-        error += np.square(one - np.rint(one)).sum(axis=1, dtype=np.float64) / split.frames
-    bits = _bits(magnitudes, dct).sum(axis=1) * layout.planes
-    saved = (energy - error) / BIT - bits
-    kept = (saved > 0) & (saved >= np.sort(saved)[-MOST_JOINT:][0])
-    return _Choice(split, dct, magnitudes, kept, float(energy.sum() / BIT - saved[kept].sum()))
-
-
-def _counted(best: _Choice, *, inter: bool) -> Tables:
+def _counted(best: Choice, *, inter: bool) -> Tables:
     """The books for levels as those of unseen frames are."""
     unseen, dct, magnitudes, kept = best.split.unseen, best.dct, best.magnitudes, best.kept
     bound = STRAY + STRAY_OF_SEEN * max(each.stray(kept) for each in unseen)
@@ -227,7 +143,7 @@ def _counted(best: _Choice, *, inter: bool) -> Tables:
     differences = _differences(sequences, transform, factors)
     if not differences:  # the frames do not follow one another
         return Tables(transform, (alone, alone), np.zeros_like(factors))
-    by_differences = _codebook(_mean_magnitudes(differences, dct), differences, transform)
+    by_differences = _codebook(mean_magnitudes(differences, dct), differences, transform)
     return Tables(transform, (alone, by_differences), factors)
 
 
@@ -237,8 +153,8 @@ def _factors(sequences: Sequence[Sequence[Floats]], dct: Dct) -> Floats:
     if not pairs:
         return np.zeros((len(sequences[0][0]), dct.frequencies), np.float32)
     products, squares = (
-        _sums((now * np.rint(before) for before, now in pairs), dct),
-        _sums((np.rint(before) ** 2 for before, _ in pairs), dct),
+        of_frequencies((now * np.rint(before) for before, now in pairs), dct),
+        of_frequencies((np.rint(before) ** 2 for before, _ in pairs), dct),
     )
     shares = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
     return np.clip(shares, 0, 1).astype(np.float32)
@@ -254,40 +170,6 @@ def _differences(
         coded = map(before.levels, frames)
         found += [levels for how, levels in coded if how == DIFFERENCE]
     return found
-
-
-def _dcts(plane: tuple[int, int]) -> list[Dct]:
-    """Those to choose from; without one for planes that are too small."""
-    return [Dct(plane, side) for side in BLOCKS if min(plane) >= BLOCKS_ALONG * side]
-
-
-def _mean_magnitudes(frames: Sequence[Floats] | Iterator[Floats], dct: Dct) -> Doubles:
-    """Of levels: for each component and frequency."""
-    counts = np.bincount(dct.frequency.ravel(), minlength=dct.frequencies)
-    sums, planes = np.zeros(()), 0
-    for levels in frames:
-        sums = sums + _sums([np.abs(levels)], dct)
-        planes += levels.shape[1] // dct.frequency.size
-    return np.asarray(sums / np.maximum(counts * planes, 1))
-
-
-def _sums(frames: Iterable[Floats], dct: Dct) -> Doubles:
-    """Of values of components x places: of each component and frequency, over all frames."""
-    places = dct.frequency.size
-    chosen = np.zeros((places, dct.frequencies), np.float32)
-    chosen[np.arange(places), dct.frequency.ravel()] = 1
-    planes = (values.reshape(len(values), -1, places).sum(axis=1) for values in frames)
-    return np.asarray(sum((one @ chosen).astype(np.float64) for one in planes))
-
-
-def _bits(magnitudes: Doubles, dct: Dct) -> Doubles:
-    """About what levels of these mean magnitudes take in a plane, were they geometric."""
-    seen = magnitudes >= FLOOR
-    mean = magnitudes[seen]
-    fading = (np.sqrt(1 + mean**2) - 1) / mean
-    each = np.zeros(magnitudes.shape)
-    each[seen] = -np.log2((1 - fading) / (1 + fading)) - mean * np.log2(fading)
-    return each * np.bincount(dct.frequency.ravel(), minlength=dct.frequencies)
 
 
 def _codebook(magnitudes: Doubles, levels: Iterable[Floats], transform: Transform) -> Codebook:
