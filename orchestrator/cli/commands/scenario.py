@@ -65,6 +65,7 @@ def scenario_run(
     """Verify, deliver, sweep and profile, and leave one folder with the tables of the clause."""
     from orchestrator.cli.watch.watching import watching
     from orchestrator.reports import terminal as report
+    from orchestrator.scenarios import begun
     from orchestrator.scenarios import run as scenario_run
 
     if images:
@@ -72,12 +73,12 @@ def scenario_run(
     if resume:
         folder = _going_on(Path(name), alone=not (options or annotations or out))
     else:
-        folder = scenario_run.begin(name, options, annotations, out)
-    if scenario_run.is_federated(folder):
+        folder = begun.begin(name, options, annotations, out)
+    if begun.is_federated(folder):
         raise typer.Exit(_run_federated(folder))
-    if scenario_run.in_transit(folder):
+    if begun.in_transit(folder):
         raise typer.Exit(_run_models(folder))
-    if scenario_run.in_increments(folder):
+    if begun.in_increments(folder):
         raise typer.Exit(_run_increments(folder))
     go_on = f"orchestrate scenario run {folder} --resume"
     try:
@@ -95,12 +96,12 @@ def scenario_run(
 
 def _going_on(folder: Path, *, alone: bool) -> Path:
     """The folder of a run that can go on; UsageError for another, or unless asked `alone`."""
-    from orchestrator.scenarios import run as scenario_run
+    from orchestrator.scenarios import begun
     from splitbed.errors import UsageError
 
     if not alone:
         raise UsageError("--resume goes on with the options of that run: give no others")
-    scenario_run.check(folder)
+    begun.check(folder)
     return folder
 
 

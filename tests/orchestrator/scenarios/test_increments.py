@@ -8,7 +8,7 @@ from yaml import safe_dump
 
 from orchestrator.ask.scenario_file import Scenario, load_scenario
 from orchestrator.results.run_folder import SCENARIO_FILE
-from orchestrator.scenarios.run import begin, in_increments, in_transit
+from orchestrator.scenarios.begun import begin, in_increments, in_transit
 from orchestrator.scenarios.tr import tr_tables
 from orchestrator.scenarios.transit import increments
 from orchestrator.transit.increments import run as incremental

@@ -9,11 +9,11 @@ from PIL import Image
 from orchestrator.ask.scenario_file import Quantisation, load_scenario
 from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.results.records import Accuracy
+from orchestrator.scenarios.begun import begin
 from orchestrator.scenarios.quantisation import versions as made
 from orchestrator.scenarios.quantisation.run import of_other_input, precision
 from orchestrator.scenarios.quantisation.tables import leave, sheets
 from orchestrator.scenarios.quantisation.versions import inputs_of, versions
-from orchestrator.scenarios.run import begin
 from orchestrator.testbed.local import local_model
 from splitbed.errors import RunError, UsageError
 from tests.orchestrator.scenarios import sfu
