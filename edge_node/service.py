@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 import grpc
 
@@ -39,8 +41,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
     def __init__(self, host: NodeHost, references: References) -> None:
         self._host = host
         self._stored: StoredModel | None = None
-        self._device: StoredModel | None = None
-        """What a UE gets in place of all layers; none: these."""
+        self._versions: dict[Span, StoredModel] = {}
+        """Of layers, each in a file of its own."""
         self._task = self._runtime = ""
         self._parcels: dict[Span, Parcel] = {}
         """Of those that are held, too."""
@@ -50,8 +52,9 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def forget(self) -> None:
         """Forget the model and what it made of the inputs."""
-        self._stored = self._device = None
+        self._stored = None
         self._drop()
+        self._drop_versions()
         self._close_whole()
         self._references.clear()
         MODELS.set(0)
@@ -66,7 +69,8 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
 
     def _deploy(self, request: Iterator[nodes_pb2.ModelPiece]) -> nodes_pb2.Deployed:
         first = next(request, nodes_pb2.ModelPiece())
-        if not first.device:
+        of = span_of(first.of) if first.HasField("of") else None
+        if of is None:
             self._host.held.drop()
             self.forget()
         if first.task not in TASKS or first.format not in FORMATS or first.runtime not in RUNTIMES:
@@ -75,11 +79,13 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
                 f"{first.runtime!r}: what other packages add must be installed on this node, too"
             )
         expect(first.runtime)
-        (folder := self._host.folder / ("device" if first.device else "")).mkdir(exist_ok=True)
+        # a folder of its own for each: a runtime may have the files of the one before mapped
+        folder = Path(mkdtemp(dir=self._host.folder)) if of else self._host.folder
         digest = self._receive(request, folder, format_named(first.format).FILES)
         check_stored(folder, first.format)
-        if first.device:
-            self._device = open_stored(folder, first.format)
+        if of:
+            self._drop_versions({*self._versions} - {of})
+            self._versions[of] = open_stored(folder, first.format)
             return nodes_pb2.Deployed(sha256=digest)
         self._stored = open_stored(folder, first.format)
         self._task, self._runtime = first.task, first.runtime
@@ -134,6 +140,7 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         own = span_of(request.span) if request.HasField("span") else None
         self._host.held.drop(keep - {own})  # first, so that two parts are not in memory at once
         self._drop(keep)
+        self._drop_versions(keep | {*deliver, *([own] if own else [])})
         loaded = nodes_pb2.Loaded()
         if own is not None:
             start_ns = time.monotonic_ns()
@@ -150,9 +157,6 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         part = self._cut(span)
         ready_bytes = sum(one.header.bytes for one in self._parcels.values())
         self._host.limits.check_kept(ready_bytes + part.part.nbytes)
-        if self._device is not None and span == Span(0, part.model.layers):
-            part.part.remove()
-            part = replace(part, part=extract_part(self._device, 0, self._device.graph.n))
         if coder:
             from splitbed.node.parts.coded import pack_coded  # coders take a while to import
 
@@ -167,7 +171,14 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         if self._stored is None:
             raise NodeError("the edge node has no model: deploy one first")
         model = info_of(self._stored.graph, self._task, self._runtime)
-        return CutPart(extract_part(self._stored, *span), span, model)
+        part = extract_part(self._stored, *span[:3])
+        if span.version:
+            part.remove()
+            if (own := self._versions.get(span)) is None:
+                raise NodeError(f"the edge node has no file of the layers {words(span)}")
+            made = extract_part(own, 0, own.graph.n)
+            part = replace(part, path=made.path, nbytes=made.nbytes)
+        return CutPart(part, span, model)
 
     def _crossing(self, k: int) -> Tensors | None:
         """What the layers before a cut make of made-up inputs; None where there are none."""
@@ -224,6 +235,11 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
             as_what = f" as {coder}" if coder else ""
             raise NodeError(f"the part of the layers {words(span)} is not ready here{as_what}")
         return parcel
+
+    def _drop_versions(self, keep: Collection[Span] = ()) -> None:
+        for span in [*self._versions]:
+            if span not in keep:
+                rmtree(self._versions.pop(span).folder, ignore_errors=True)
 
     def _drop(self, keep: Collection[Span] = ()) -> None:
         for span in [*self._parcels]:

@@ -15,13 +15,18 @@ class Span(NamedTuple):
     """Layers, the first up to the last, which is not among them.
 
     Of the last ones, a *head* has those alone that make some of the model's ``outputs``: these by
-    their places among all; none told are all.
+    their places among all; none told are all. They are cut from the model, unless a ``version`` is
+    told: the same layers in a file of their own, such as another precision's.
     """
 
     first: int
     last: int
     outputs: tuple[int, ...] = ()
+    version: str = ""
 
+
+DEVICE = "device"
+"""The version of all layers that a UE runs as the device anchor, where that is its own model."""
 
 RESULT_CODEC = "raw"
 """What carries results."""
@@ -34,8 +39,8 @@ class Station:
     Layers ``first`` up to ``last`` run here; where they are equal nothing is computed. ``gives``
     is the codec of the hop that follows, empty at the last station: what a station takes is what
     the one before it gives. ``part`` is the number of the part in the split, 0 where the split
-    has none here; a part may be of no layers. ``outputs`` are those of a head, as a :class:`Span`
-    has them.
+    has none here; a part may be of no layers. ``outputs`` are those of a head, ``version`` the
+    file of its layers, as a :class:`Span` has them.
     """
 
     node: str
@@ -46,11 +51,12 @@ class Station:
     gives: str = ""
     part: int = 0
     outputs: tuple[int, ...] = ()
+    version: str = ""
 
     @property
     def span(self) -> Span:
         """Its layers."""
-        return Span(self.first, self.last, self.outputs)
+        return Span(self.first, self.last, self.outputs, self.version)
 
 
 Itinerary = tuple[Station, ...]

@@ -103,6 +103,7 @@ def _check(config: SweepConfig) -> None:
             raise UsageError(
                 f"{name} codes a frame with the one before, which may be of another arm"
             )
+    config.only_fp32("arms are splits and codecs of the model as it is")
     if config.ul.rate_mbit is not None:
         raise UsageError("--ul rate_mbit: the uplink's rate is the trace's")
     if len(config.links) > 1 or len(paces(config)) > 1:

@@ -198,6 +198,10 @@ class RunWords(TypedDict, total=False):
     part_coder: Annotated[
         str, Says("Of model data (orchestrate coders), in which it is sent. [as it is]")
     ]
+    ue_precision: Annotated[
+        str, Says("Of parts there, a list: fp32, fp16, int8 (docs/providers.md). [fp32]")
+    ]
+    edge_precision: Annotated[str, Says("The same on the edge. [fp32]")]
     profile: Annotated[bool, Says("Profile the nodes first, and say how well that predicts. [yes]")]
     fps: Annotated[float, Says("Frames a second, for bit rates. [30]")]
     frame_timeout_s: Annotated[float, Says("When a node counts as hung. [by link and model]")]

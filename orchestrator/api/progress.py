@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from orchestrator.api.time_left import TimeLeft
-from orchestrator.ask.split_point import cut_name, encodes
+from orchestrator.ask.split_point import cut_name, encodes, in_precision
 from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.records import CellRecord, FrameRecord
@@ -125,5 +125,6 @@ def cell_words(cell: Cell) -> str:
     """A cell as users know it."""
     asked = cell.configuration
     codec = f", {asked.codec}," if encodes(asked.codec) else ""
+    precise = in_precision(asked.precision.words)
     pace = f", UE {asked.pace.words}" if asked.pace.limits else ""
-    return f"{cut_name(asked.split_name, asked.split)}{codec} at {asked.link_words}{pace}"
+    return f"{cut_name(asked.split_name, asked.split)}{codec}{precise} at {asked.link_words}{pace}"

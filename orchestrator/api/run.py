@@ -38,6 +38,7 @@ class Frame:
     split: str
     split_name: str
     codec: str
+    precision: str
     link: str
     ue: str
     number: int
@@ -147,6 +148,7 @@ class Run:
                 split=cell.split,
                 split_name=cell.split_name,
                 codec=cell.codec,
+                precision=cell.precision,
                 link=cell.link_words,
                 ue=cell.ue,
                 number=place,

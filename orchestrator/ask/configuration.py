@@ -13,14 +13,19 @@ from orchestrator.ask.itinerary import crossings, itinerary, with_head
 from orchestrator.ask.links import links_words, shared_words
 from orchestrator.ask.load import Load
 from orchestrator.ask.pace import Pace
-from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words
+from orchestrator.ask.precision import Precision
+from orchestrator.ask.split_point import NOTHING, Anchor, codecs_words, in_precision
 from splitbed.codecs import RAW, codec_named
-from splitbed.flow import Itinerary, Span
+from splitbed.flow import DEVICE, Itinerary, Span, Station
 from splitbed.model_coders import coder_named
 
-Loading = tuple[tuple[int, ...], tuple[tuple[str, int | None], ...]]
-"""After how many layers each part but the last ends; and the UEs that share, with cuts of their
-own."""
+Loading = tuple[tuple[int, ...], tuple[tuple[str, int | None], ...], Precision]
+"""After how many layers each part but the last ends; the UEs that share, with cuts of their own;
+the precision."""
+Coding = tuple[tuple[int, str], ...]
+"""Each cut whose tensors cross, and the codec."""
+Making = tuple[Coding, tuple[Span, ...]]
+"""What results rest on: codecs, and versions of layers."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,8 @@ class Configuration:
     """Whether it is the device anchor, and of a model of its own."""
     part_coder: str = ""
     """In which parts that are delivered travel; none where none are, or as files."""
+    precision: Precision = field(default_factory=Precision)
+    """Of its parts."""
     heads: Heads = ()
     """Which outputs the head of each user makes; none told: each makes all."""
     later_links: tuple[LinkSpec, ...] = ()
@@ -106,7 +113,8 @@ class Configuration:
     @property
     def loading(self) -> "Loading":
         """What is loaded for it on which UEs: cells that agree in that need load nothing anew."""
-        return self.cuts, tuple((own.name, own.cut) for own in self.ues)
+        ues = tuple((own.name, own.cut) for own in self.ues)
+        return self.cuts, ues, self.precision
 
     @property
     def links(self) -> tuple[LinkSpec, ...]:
@@ -127,12 +135,14 @@ class Configuration:
         pace = f" on UE {self.pace.words}" if self.pace.limits else ""
         whose = "" if self.ue == UE else f"{self.ue} "
         load = f" under {self.load.words}" if self.load.offered else ""
-        return f"{whose}{flow}{self.split} {self.codecs}{link}{pace}{load}"
+        precise = in_precision(self.precision.words)
+        return f"{whose}{flow}{self.split} {self.codecs}{precise}{link}{pace}{load}"
 
     @property
     def words(self) -> str:
         """Its split as the user calls it, with the codecs where something crosses."""
-        return f"{self.split_name} {self.codecs}" if self.crosses else self.split_name
+        words = f"{self.split_name} {self.codecs}" if self.crosses else self.split_name
+        return words + in_precision(self.precision.words)
 
     @property
     def codecs(self) -> str:
@@ -152,9 +162,15 @@ class Configuration:
         of_output = self.codec if FLOWS[self.flow].codes_outputs and whole else ""
         asked = self.flow, self.cuts, self.n, self.codec, of_input, of_output
         heads = self.heads or ((),) * len(FLOWS[self.flow].ways)
-        return tuple(
+        ways = (
             with_head(itinerary(*asked, user=user), outputs) for user, outputs in enumerate(heads)
         )
+        return tuple(tuple(replace(one, version=self._version(one)) for one in way) for way in ways)
+
+    def _version(self, station: Station) -> str:
+        if station.first == station.last:
+            return ""
+        return DEVICE if self.device_model else self.precision.version(station.node)
 
     @cached_property
     def crossings(self) -> tuple[tuple[str, int], ...]:
@@ -170,13 +186,19 @@ class Configuration:
         return tuple(dict.fromkeys(hop for way in ways for hop in way))
 
     @cached_property
-    def coding(self) -> tuple[tuple[int, str], ...]:
+    def coding(self) -> Coding:
         """Each cut whose tensors cross, and the codec: the input is what crosses cut 0.
 
         Outputs are what crosses cut n, where they cross. What a node hands on is told once.
         """
         made = [one.result for one in self.itinerary].index(True)
         return tuple(dict.fromkeys((one.last, one.gives) for one in self.itinerary[:made]))
+
+    @cached_property
+    def making(self) -> Making:
+        """What its results rest on, of the one model."""
+        spans = (one.span for way in self.itineraries for one in way)
+        return self.coding, tuple(dict.fromkeys(span for span in spans if span.version))
 
     @property
     def cut(self) -> int | None:
@@ -201,7 +223,7 @@ class Configuration:
         kept = not self.part_coder or coder_named(self.part_coder).lossless
         return (
             kept
-            and not self.device_model
+            and not self.making[1]
             and all(codec_named(codec).lossless for _, codec in self.coding)
         )
 
@@ -210,7 +232,7 @@ class Configuration:
         """Layers whose part is sent, where it is asked for, to the node that runs them."""
         fetchers = FLOWS[self.flow].fetchers
         return tuple(
-            Span(one.first, one.last)
+            Span(one.first, one.last, version=one.version)
             for one in self.itinerary
             if one.node in fetchers and one.first < one.last
         )

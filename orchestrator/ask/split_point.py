@@ -44,6 +44,11 @@ def codecs_of(words: str) -> tuple[str, str]:
     return (last, first) if then else (first, "")
 
 
+def in_precision(words: str) -> str:
+    """What stands behind it: " in ue int8"; nothing where all is as the model's file says."""
+    return f" in {words}" if words else ""
+
+
 def as_codec(codec: str) -> str:
     """What stands behind a split's name: " as int8"; nothing where nothing is encoded."""
     return f" as {codec}" if encodes(codec) else ""

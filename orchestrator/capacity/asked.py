@@ -33,8 +33,9 @@ Kind = Literal["fps", "poisson"]
 _KINDS: tuple[Kind, ...] = ("fps", "poisson")
 _NOT_ASKED = (
     "delivery", "profile", "budget", "until_sure", "runs", "min_runs", "max_runs", "blocks",
+    "ue_precision", "edge_precision",
 )  # fmt: skip
-"""Options of a sweep that a search decides for itself."""
+"""Options of a sweep that a search decides for itself, or that it goes without."""
 _RANGE = re.compile(r"\s*(\d{1,4})\s*:\s*(\d{1,4})\s*")
 
 

@@ -28,6 +28,7 @@ class Change(TimedChange):
         return {
             "split": point.split,
             "codec": point.codec,
+            "precision": point.precision,
             "link": point.link,
             "ue": point.ue,
             "load": point.load,

@@ -184,11 +184,11 @@ def machines(base: RunRecord, other: RunRecord) -> list[str]:
 
 
 def lines(comparison: Comparison[TimedChange]) -> Sequence[dict[str, object]]:
-    """A table of all changes; without loads, where there are none."""
+    """A table of all changes; without loads and precisions, where there are none."""
     shown = [change.shown() for change in comparison.changes]
-    loaded = any(line.get("load") for line in shown)
+    usual = [one for one in ("load", "precision") if not any(line.get(one) for line in shown)]
     return [
-        {_HEADS.get(name, name): v for name, v in line.items() if loaded or name != "load"}
+        {_HEADS.get(name, name): v for name, v in line.items() if name not in usual}
         for line in shown
     ]
 

@@ -107,6 +107,7 @@ def served(config: SweepConfig, address: str | None, watcher: Watcher) -> Iterat
 
 
 def _check(config: SweepConfig, address: str | None) -> None:
+    config.only_fp32("what is kept up for clients is the model as it is")
     if isinstance(config.place, Machines):
         if address:
             raise UsageError(

@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
-from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.configuration import Configuration, Making
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy import Judge, held
-from orchestrator.measure.calibration import Identity, identity, searched_inputs, seen
+from orchestrator.measure.calibration import identity, quantised_on, searched_inputs, seen
 from orchestrator.results.judgement.accuracy import drawn
 from orchestrator.results.records import Accuracy
 from orchestrator.testbed.inputs import ModelInput
@@ -22,7 +22,7 @@ from orchestrator.testbed.local import Ends
 from orchestrator.testbed.model import Known, SweptModel
 from splitbed.errors import SplitbedError
 from splitbed.flow import Span
-from splitbed.graphs.parts import Part, extract, extract_part, write_portable
+from splitbed.graphs.parts import Part, extract, write_portable
 from splitbed.model_coders import coder_named
 from splitbed.model_coders.decoder import rebuilt
 from splitbed.model_coders.encoder import encode
@@ -31,11 +31,9 @@ from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 from splitbed.wire import max_abs_diff
 
-Coding = tuple[tuple[int, str], ...]
-"""Of a configuration: each cut whose tensors cross, and the codec."""
 Crossing = Callable[[Tensors], Tensors]
-_Part = tuple[Span, bool, str]
-"""Layers, whether they were delivered, and the coder of model data that they came in, if any."""
+_Part = tuple[Span, str]
+"""Layers, and the coder of model data that they came in, if any."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class AccuracySet:
         self, asked: Iterable[Configuration], known: Known
     ) -> Iterator[tuple[Configuration, Coded]]:
         """What each split and codec comes to; one that cannot be is told, and left out."""
-        once = {one.coding: one for one in asked if not one.lossless}
+        once = {one.making: one for one in asked if not one.lossless}
         for parts in dict.fromkeys(map(_parts_of, once.values())):
             own = [one for one in once.values() if _parts_of(one) == parts]
             codecs = ", ".join(dict.fromkeys(_codecs(one) for one in own))
@@ -90,7 +88,7 @@ class AccuracySet:
             )
             results = self._results(parts, own, known)
             for one in own:
-                if found := results.get(one.coding):
+                if found := results.get(one.making):
                     yield one, Coded(self.judge.judge(found), found)
 
     def _whole(self, session: PartSession) -> Iterator[Tensors]:
@@ -103,35 +101,35 @@ class AccuracySet:
         asked_parts: Sequence[_Part],
         own: Sequence[Configuration],
         known: Known,
-    ) -> dict[Coding, dict[int, Tensors]]:
+    ) -> dict[Making, dict[int, Tensors]]:
         """By the codecs, in the order of the frames: a codec may know the frame before."""
-        told = {one.coding: self._seen(one) for one in own}
-        found: dict[Coding, dict[int, Tensors]] = {one.coding: {} for one in own}
+        told = {one.making: self._seen(one) for one in own}
+        found: dict[Making, dict[int, Tensors]] = {one.making: {} for one in own}
         with self._parts(asked_parts) as parts:
             coders = self._coders(own, known)
             for place, one in enumerate(self.inputs):
                 self._check()
                 crossing = parts[0].run(one.tensors)
                 for asked in own:
-                    if asked.coding not in coders or place in told[asked.coding]:
+                    if asked.making not in coders or place in told[asked.making]:
                         continue
                     try:
-                        coded = coders[asked.coding]
+                        coded = coders[asked.making]
                         given = parts[0].run(coded[0](one.tensors)) if 0 in coded else crossing
                         outputs = _through(parts, coded, given)
-                        found[asked.coding][place] = self._model.info.result_of(outputs)
+                        found[asked.making][place] = self._model.info.result_of(outputs)
                     except SplitbedError as error:
                         self._note(f"{asked.words} at {one.name}: {error}")
-                        del coders[asked.coding], found[asked.coding]
+                        del coders[asked.making], found[asked.making]
         return found
 
     def _coders(
         self, own: Sequence[Configuration], known: Known
-    ) -> dict[Coding, dict[int, Crossing]]:
+    ) -> dict[Making, dict[int, Crossing]]:
         coders = {}
         for asked in own:
             try:
-                coders[asked.coding] = {
+                coders[asked.making] = {
                     k: self._there(k, codec, known) for k, codec in asked.coding
                 }
             except SplitbedError as error:  # its cells will say so, too
@@ -145,7 +143,7 @@ class AccuracySet:
 
     def _seen(self, asked: Configuration) -> set[int]:
         """The places of frames that its codecs were calibrated on: they are not judged by these."""
-        known: set[Identity] = set()
+        known = quantised_on(self._config, self._model, asked)
         for k, codec in asked.coding:
             known |= seen(self._config, self._model, k, codec)
         if known and self._config.target:
@@ -157,16 +155,12 @@ class AccuracySet:
         """By the cut that each begins at."""
         with ExitStack() as stack:
             sessions = {}
-            for span, delivered, coder in asked:
-                of_model = self._model.delivered if delivered else self._own
-                part = of_model(span)
+            for span, coder in asked:
+                part = self._model.part(span)
                 if coder:
                     _recode(part, coder)
                 sessions[span.first] = stack.enter_context(self._session(part))
             yield sessions
-
-    def _own(self, span: Span) -> Part:
-        return extract_part(self._model.stored, *span)
 
     def _session(self, part: Part) -> PartSession:
         return self._model.session(part, self._config.edge_threads)
@@ -175,18 +169,17 @@ class AccuracySet:
 def _parts_of(asked: Configuration) -> tuple[_Part, ...]:
     """Those between cuts whose tensors cross; in which coder each came, if it did."""
     cuts = (0, *(k for k, _ in asked.coding if 0 < k < asked.n), asked.n)
-    spans = [Span(first, last) for first, last in pairwise(cuts)]
-    there = [one in asked.delivered for one in spans]
-    return tuple(
-        (one, came, asked.part_coder if came else "")
-        for one, came in zip(spans, there, strict=True)
-    )
+    versions = {(one.first, one.last): one.version for one in asked.itinerary}
+    ends = pairwise(cuts)
+    spans = [Span(*both, version=versions.get(both, "")) for both in ends]
+    return tuple((one, asked.part_coder if one in asked.delivered else "") for one in spans)
 
 
 def _codecs(asked: Configuration) -> str:
     own = "of a model of its own" if asked.device_model else ""
     came = f"part in {asked.part_coder}" if asked.part_coder else ""
-    return ", ".join(filter(None, (own, came, asked.codecs if asked.crosses else "")))
+    precise = f"in {asked.precision.words}" if asked.precision.words else ""
+    return ", ".join(filter(None, (own, precise, came, asked.codecs if asked.crosses else "")))
 
 
 def _recode(part: Part, coder: str) -> None:

@@ -106,7 +106,7 @@ class Arriving:
         model, (_, span) = self._bed.model, self._placed
         self._as_new()
         self._loader.coder = coder
-        part = model.delivered(span)
+        part = model.part(span)
         try:
             cut = CutPart(part, span, model.info)
             parcel, coded = pack_carrying(cut, model.stored.folder, coder, bitstream)

@@ -46,6 +46,7 @@ def cell_record(
         split=asked.split,
         split_name=asked.split_name,
         codec=asked.codecs,
+        precision=asked.precision.words,
         flow=asked.flow,
         lossless=asked.lossless,
         ue=asked.pace.words,

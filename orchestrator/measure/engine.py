@@ -10,10 +10,11 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
+from orchestrator.ask.configuration import Making
 from orchestrator.ask.sweep.cell import Cell, Visit
 from orchestrator.ask.sweep.config import SweepConfig
-from orchestrator.measure.accuracy_set import AccuracySet, Coding
-from orchestrator.measure.calibration import calibrate
+from orchestrator.measure.accuracy_set import AccuracySet
+from orchestrator.measure.calibration import calibrate, convert
 from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.conditions import now
 from orchestrator.measure.dials.finding import read_dials
@@ -56,8 +57,8 @@ class Engine:
         self.parts = Parts(bed.pair, bed.model, config)
         self._config = config
         self._dials = read_dials(folder.path) if config.target else Dials()
-        self._prepared: set[Coding] = set()
-        """The cuts and codecs that need no more before they are measured."""
+        self._prepared: set[Making] = set()
+        """The codecs and parts that need no more before they are measured."""
 
     @cached_property
     def _judging(self) -> Judging:
@@ -78,7 +79,7 @@ class Engine:
     def prepare(self, cells: Sequence[Cell], journal: Journal) -> None:
         """Profile the nodes, calibrate and judge the codecs of these cells, unless it was done."""
         asked = [one for cell in cells for one in cell.configuration.each]
-        if self._prepared.issuperset(new := {one.coding for one in asked}):
+        if self._prepared.issuperset(new := {one.making for one in asked}):
             return
         if self._config.profile and not self._config.races:
             self._profile()
@@ -115,6 +116,8 @@ class Engine:
             check=self.bed.interruption.check,
         )
         self.parts.known = found.known
+        check, note = self.bed.interruption.check, self.watcher.note
+        convert(self._config, self.bed.model, asked, note, check)
 
     def judged(self, cells: Sequence[Cell]) -> dict[tuple[int, str], Accuracy]:
         """What lossy codecs of these cells cost, by the cut and the codec."""
@@ -193,7 +196,7 @@ class Engine:
             journal.add_frame(taken.record)
             if not taken.record.ended:
                 return
-            if taken.cell.configuration.coding == asked.coding:
+            if taken.cell.configuration.making == asked.making:
                 judging.keep(taken)
             else:  # of a UE that is cut and coded in a way of its own
                 judging.frames += 1

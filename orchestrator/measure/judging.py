@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from msgspec import structs
 
-from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.configuration import Configuration, Making
 from orchestrator.measure.accuracy import Judge
-from orchestrator.measure.accuracy_set import AccuracySet, Coded, Coding
+from orchestrator.measure.accuracy_set import AccuracySet, Coded
 from orchestrator.measure.frames import Taken, finite
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import Accuracy
@@ -33,7 +33,7 @@ class Judging:
         self._model, self._whole, self._folder, self._frames = model, whole, folder, frames
         self.judge = Judge(model, whole)
         self._accuracy: Accuracy | None = None
-        self._coded: dict[Coding, Coded] = {}
+        self._coded: dict[Making, Coded] = {}
 
     def judge_codecs(
         self,
@@ -42,7 +42,7 @@ class Judging:
         known: Known,
     ) -> None:
         """Judge every split with a lossy codec, where there is one, on the `frames`."""
-        asked = [one for one in asked if one.coding not in self._coded]
+        asked = [one for one in asked if one.making not in self._coded]
         if all(one.lossless for one in asked):
             return
         held = frames()
@@ -54,11 +54,11 @@ class Judging:
             for place, result in coded.results.items():
                 if place < measured:
                     near.put(place, result)
-            self._coded[one.coding] = replace(coded, results=near)
+            self._coded[one.making] = replace(coded, results=near)
 
     def accuracy_of(self, asked: Configuration) -> Accuracy | None:
         """Of a split and a lossy codec, where it was judged."""
-        coded = self._coded.get(asked.coding)
+        coded = self._coded.get(asked.making)
         return coded.accuracy if coded else None
 
     def keep_whole(self, journal: Journal) -> None:
@@ -71,7 +71,7 @@ class Judging:
         """For the cell of this number, counted over all attempts."""
         folder = f"{number:04}"
         self._folder.drop_predictions(folder)  # of a cell that was interrupted
-        return CellJudging(self, folder, self._coded.get(asked.coding))
+        return CellJudging(self, folder, self._coded.get(asked.making))
 
     def predict(self, folder: str, place: int, result: Tensors) -> None:
         """Write the boxes of one frame as clause 2.1.1.1 has them."""

@@ -19,6 +19,7 @@ from typing import TypeVar
 from netem.wire import Segment, tcp_segment
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.flow import FLOWS, anchors_of
+from orchestrator.ask.precision import FP32
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.sweep.grid import configurations, heads_of
 from orchestrator.ask.topology import kind_of
@@ -116,7 +117,8 @@ def _profile(taken: dict[str, NodeProfile], pair: Pair, cuts: Sequence[CutSizes]
 def _parts(config: SweepConfig, model: SweptModel, pair: Pair) -> dict[str, list[flow.Span]]:
     """What each node is to run, by its name, the whole model among it: the holder first."""
     n, places = model.graph.n, _places(model)
-    every = configurations(config, model, lambda _: [RAW])
+    as_it_is = config.replaced(ue_precision=(FP32,), edge_precision=(FP32,))
+    every = configurations(as_it_is, model, lambda _: [RAW])
     anchors = anchors_of(config.flow, n).values()
     inner = [one for one in every if one.cuts not in anchors and _runnable(model, one.cuts)]
     if not inner and FLOWS[config.flow].parts == 2:
@@ -126,8 +128,9 @@ def _parts(config: SweepConfig, model: SweptModel, pair: Pair) -> dict[str, list
     found: dict[str, list[flow.Span]] = {pair.holder: []}
     for one in (*ends[:-1], *chosen(inner, _most_parts(model)), ends[-1]):
         for station in chain(*one.itineraries):
-            if station.first < station.last and station.span not in found.get(station.node, ()):
-                found.setdefault(station.node, []).append(station.span)
+            span = station.span._replace(version="")  # as the model is
+            if span.first < span.last and span not in found.get(station.node, ()):
+                found.setdefault(station.node, []).append(span)
     return found
 
 
@@ -276,7 +279,7 @@ def _run(
 def _parcels(parts: Sequence[flow.Span], model: SweptModel, folder: Path) -> Iterator[Parcel]:
     for index, span in enumerate(parts):
         part = (
-            extract_part(model.stored, *span)
+            extract_part(model.stored, *span[:3])
             if span.outputs
             else extract_span(model.stored, span.first, span.last)
         )

@@ -120,6 +120,7 @@ def plan(
 
     Raises UsageError for what cannot be named.
     """
+    config.only_fp32("codecs are held against each other on the model as it is")
     asked = {0: config.input_codec, local.model.graph.n: config.output_codec}
 
     def setups(codecs: Callable[[int], Sequence[str]]) -> list[Configuration]:

@@ -47,7 +47,7 @@ def _of_folder(folder: Path) -> list[Lesson]:
 
 def _of_rows(rows: Sequence[Row], profile: Profile) -> Iterator[Lesson]:
     for row in rows:
-        if row.valid and not row.ue and _is_plain(row) and row.e2e_ms:
+        if row.valid and not (row.ue or row.precision) and _is_plain(row) and row.e2e_ms:
             option = _option(row)
             owns = {hop: row.asked_of(hop) for hop in FLOWS[row.flow].hops}
             predictor = Predictor(profile, _facts(row, option), owns=owns)

@@ -101,6 +101,7 @@ def run_plan(config: SweepConfig, wanted: PlanOptions, watcher: Watcher) -> Plan
 
     ``config`` says the model, its splits and codecs, and where it is to run.
     """
+    config.only_fp32("a plan goes by a profile of the model as it is")
     check_one_ue(config)
     planned_load(config)
     check_energy(config, wanted.within_ms)

@@ -210,6 +210,7 @@ _BEFORE: dict[str, Callable[[Row], str]] = {
     "split_name": lambda row: row.split_name,
     "split": lambda row: row.split,
     "codec": lambda row: row.codec,
+    "precision": lambda row: row.precision,
     "link": lambda row: row.link,
     "ue": lambda row: row.ue,
     "load": lambda row: row.load,

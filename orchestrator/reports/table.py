@@ -20,8 +20,8 @@ def sweep_table(table: Sequence[Row]) -> Grid:
     """
     conditions = list(dict.fromkeys(row.conditions for row in table))
     lines = [
-        {row.conditions: row for row in table if (row.split, row.codec) == key}
-        for key in dict.fromkeys((row.split, row.codec) for row in table)
+        {row.conditions: row for row in table if row.configured == key}
+        for key in dict.fromkeys(row.configured for row in table)
     ]
     firsts = [min(line.values(), key=lambda row: row.predicted) for line in lines]
     keys, numbers = _keys(table), _numbers(table)
@@ -45,6 +45,8 @@ def _keys(table: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
     }
     if any(encodes(row.codec) for row in table):
         told[COLUMNS["codec"].head] = lambda row: row.codec
+    if any(row.precision for row in table):
+        told[COLUMNS["precision"].head] = lambda row: row.precision
     return told
 
 

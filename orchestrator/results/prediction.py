@@ -124,9 +124,9 @@ def with_prediction(
     """The row with what the profile says of each part, and of all with these.
 
     Its links have TCP `segments` of their own. Nothing is said of another model that is the device
-    anchor.
+    anchor, nor of parts in another precision.
     """
-    if row.device_model:
+    if row.device_model or row.precision:
         return row
     flow, *cuts = FLOWS[row.flow], *accumulate(row.layers[:-1])
     placed_ms = profile.placed_ms(*cuts, flow=row.flow)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from orchestrator.ask.flow import UPLINK
-from orchestrator.ask.split_point import as_codec
+from orchestrator.ask.split_point import as_codec, in_precision
 from orchestrator.results.archive import unpacked
 from orchestrator.results.columns.measured import measured_row
 from orchestrator.results.facts import InputFacts
@@ -46,11 +46,13 @@ class GridPoint:
     ue: str
     flow: str = UPLINK
     load: str = ""
+    precision: str = ""
 
     @classmethod
     def of(cls, row: Row) -> "GridPoint":
         """That of a row."""
-        return cls(row.split, row.codec, row.link, row.ue, row.flow, row.load)
+        where = row.link, row.ue, row.flow, row.load
+        return cls(row.split, row.codec, *where, row.precision)
 
     @property
     def words(self) -> str:
@@ -58,7 +60,8 @@ class GridPoint:
         flow = "" if self.flow == UPLINK else f"{self.flow} "
         ue = f", UE {self.ue}" if self.ue else ""
         load = f", {self.load}" if self.load else ""
-        return f"{flow}{self.split}{as_codec(self.codec)} at {self.link}{ue}{load}"
+        coded = as_codec(self.codec) + in_precision(self.precision)
+        return f"{flow}{self.split}{coded} at {self.link}{ue}{load}"
 
 
 @dataclass(frozen=True)

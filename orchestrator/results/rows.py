@@ -17,6 +17,7 @@ from orchestrator.ask.split_point import (
     Anchor,
     as_codec,
     cut_name,
+    in_precision,
     layers_of,
 )
 from orchestrator.results.columns import columns_of
@@ -137,13 +138,23 @@ class Row(ResourceColumns, frozen=True, kw_only=True):
     @property
     def with_codec(self) -> str:
         """Its name with the codec behind it, where that is not the usual one."""
-        return self.split_name + as_codec(self.codec)
+        return self.split_name + self.coded
+
+    @property
+    def coded(self) -> str:
+        """What is behind a name: codec and precision, where they are not the usual ones."""
+        return as_codec(self.codec) + in_precision(self.precision)
+
+    @property
+    def configured(self) -> tuple[str, str, str]:
+        """What of it is the same under all conditions: split, codec and precision."""
+        return self.split, self.codec, self.precision
 
     @property
     def label(self) -> str:
         """The split as users know it, k:n-k with it, and the codec where something is encoded."""
         name = self.split_name if self.is_anchor else cut_name(self.split_name, self.split)
-        return name + as_codec(self.codec)
+        return name + self.coded
 
     @property
     def e2e_interval(self) -> Interval | None:

@@ -87,13 +87,13 @@ def _with_slowdowns(table: Sequence[Row]) -> list[Row]:
     A row whose pace is not what was asked says so.
     """
     own = {
-        (row.split, row.codec, row.conditions): row.ue_part_ms
+        (row.configured, row.conditions): row.ue_part_ms
         for row in table
         if not row.ue and row.ue_part_ms
     }
 
     def of(row: Row) -> Row:
-        at_own_pace = own.get((row.split, row.codec, row.conditions._replace(ue="")))
+        at_own_pace = own.get((row.configured, row.conditions._replace(ue="")))
         if row.ue and not row.is_network_anchor and row.ue_part_ms and at_own_pace is not None:
             row = replace(row, ue_slowdown=row.ue_part_ms / at_own_pace)
         if row.valid and (remark := pace_remark(row)):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from msgspec import structs
@@ -20,7 +20,7 @@ from splitbed.codecs import codec_named
 from splitbed.codecs.coder import Coder
 from splitbed.codecs.stage import Range, Setting
 from splitbed.errors import UsageError
-from splitbed.flow import Span
+from splitbed.flow import DEVICE, Span
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, extract_part, store
 from splitbed.graphs.splits import resolve
@@ -95,8 +95,10 @@ class SweptModel:
     """What runs its parts."""
     facts: ModelFacts
     """For run.json: weights, sizes, hashes of model and inputs."""
-    device: StoredModel | None = None
-    """The device anchor, where that is a model of its own."""
+    versions: dict[Span, StoredModel] = field(default_factory=dict)
+    """Layers in files of their own: of another precision, once made; what the device anchor is."""
+    unmade: dict[Span, str] = field(default_factory=dict)
+    """Why others cannot be."""
 
     @property
     def graph(self) -> Graph:
@@ -134,11 +136,24 @@ class SweptModel:
         found = resolve(self.graph, "named", self.named_splits) if self.named_splits else []
         return next((one.label for one in found if one.k == k), self.graph.cuts[k].name)
 
-    def delivered(self, span: Span) -> Part:
-        """The part of these layers as a UE gets it: of all of them, that of the device anchor."""
-        if self.device is not None and span == Span(0, self.graph.n):
-            return extract_part(self.device, 0, self.device.graph.n)
-        return extract_part(self.stored, *span)
+    def part(self, span: Span) -> Part:
+        """The part of these layers, or of their version; UsageError for one that is not made."""
+        part = extract_part(self.stored, *span[:3])
+        if not span.version:
+            return part
+        part.remove()
+        own = self.version(span)
+        made = extract_part(own, 0, own.graph.n)
+        return replace(part, path=made.path, nbytes=made.nbytes)
+
+    def version(self, span: Span) -> StoredModel:
+        """The file of these layers in their version; UsageError with the reason for none."""
+        if span not in self.versions:
+            why = self.unmade.get(span, "it was not asked for before the nodes were prepared")
+            raise UsageError(
+                f"cannot run the layers {span.first} to {span.last} in {span.version}: {why}"
+            )
+        return self.versions[span]
 
     def session(self, part: Part, threads: int) -> PartSession:
         """A session on one of its parts, whose file is not needed afterwards."""
@@ -200,7 +215,7 @@ def load_model(config: SweepConfig, folder: Path) -> SweptModel:
         rate_hz=given.dataset.rate_hz if given.dataset else None,
         runtime=runtime,
         facts=facts,
-        device=device,
+        versions={Span(0, graph.n, version=DEVICE): device} if device else {},
     )
 
 

@@ -1,6 +1,7 @@
 """A part on its way to the node that runs it: how to run it, then the bytes of its model file."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,20 +26,27 @@ _PIECE_BYTES = 256 << 10
 
 def span_message(span: Span) -> nodes_pb2.Span:
     """Layers as they travel."""
-    return nodes_pb2.Span(first=span.first, last=span.last, outputs=span.outputs)
+    return nodes_pb2.Span(
+        first=span.first, last=span.last, outputs=span.outputs, version=span.version
+    )
 
 
 def span_of(message: nodes_pb2.Span) -> Span:
-    """The layers of :func:`span_message`; NodeError for a head that names an output twice."""
+    """The layers of :func:`span_message`; NodeError for a head that names an output twice.
+
+    And for a version with a name that is no word.
+    """
     if len({*message.outputs}) < len(message.outputs):
         raise NodeError(f"refused a head of the outputs {[*message.outputs]}: each is named once")
-    return Span(message.first, message.last, tuple(message.outputs))
+    if not re.fullmatch(r"\w{0,32}", message.version, re.ASCII):  # a file is named by it
+        raise NodeError(f"refused a version of layers with the name {message.version!r}")
+    return Span(message.first, message.last, tuple(message.outputs), message.version)
 
 
 def words(span: Span) -> str:
     """Layers as messages and file names have them."""
     of = f"-of-{'+'.join(map(str, span.outputs))}" if span.outputs else ""
-    return f"{span.first}-{span.last}{of}"
+    return f"{span.first}-{span.last}{of}{f'-as-{span.version}' if span.version else ''}"
 
 
 @dataclass(frozen=True)

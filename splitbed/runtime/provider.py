@@ -67,6 +67,13 @@ class Computed:
     provider: str
     shares: tuple[Share, ...]
     off: float | None = None
+    types: Mapping[str, int] = field(default_factory=dict)
+    """How many nodes of versions of parts compute in which type; of none nothing."""
+
+    @property
+    def types_words(self) -> str:
+        """As rows have it: ``int8 21, fp32 3, casts 4``."""
+        return ", ".join(f"{name} {count}" for name, count in self.types.items())
 
     @property
     def words(self) -> str:
@@ -86,16 +93,19 @@ class Computed:
         return f"{nodes} of {sum(share.nodes for share in self.shares)} nodes ({shown})"
 
 
-def together(provider: str, parts: Iterable[tuple[Iterable[Share], float | None]]) -> Computed:
-    """What a node computed of several parts, each with who took its nodes and how far it is off."""
+def together(provider: str, parts: Iterable[Computed]) -> Computed:
+    """What a node computed of several parts, of each of which that is told."""
     nodes, ops, offs = Counter[str](), defaultdict[str, set[str]](set), list[float]()
-    for shares, off in parts:
+    types = Counter[str]()
+    for part in parts:
+        shares, off = part.shares, part.off
+        types.update(part.types)
         offs += [] if off is None else [off]
         for share in shares:
             nodes[share.provider] += share.nodes
             ops[share.provider] |= {*share.ops}
     shares = tuple(Share(who, count, tuple(sorted(ops[who]))) for who, count in nodes.items())
-    return Computed(provider, shares, max(offs, default=None))
+    return Computed(provider, shares, max(offs, default=None), dict(types.most_common()))
 
 
 def provider_of(value: object) -> Provider:

@@ -538,7 +538,7 @@ class ModelPiece(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
-    DEVICE_FIELD_NUMBER: _builtins.int
+    OF_FIELD_NUMBER: _builtins.int
     file: _builtins.int
     """index among the files of the format"""
     data: _builtins.bytes
@@ -548,8 +548,10 @@ class ModelPiece(_message.Message):
     """in the first piece: onnx or tflite"""
     runtime: _builtins.str
     """in the first piece: what runs its parts"""
-    device: _builtins.bool
-    """in the first piece: it is what a UE gets in place of all layers"""
+    @_builtins.property
+    def of(self) -> Global___Span:
+        """in the first piece: the layers that it is a version of; absent: all of it"""
+
     def __init__(
         self,
         *,
@@ -558,11 +560,11 @@ class ModelPiece(_message.Message):
         task: _builtins.str = ...,
         format: _builtins.str = ...,
         runtime: _builtins.str = ...,
-        device: _builtins.bool = ...,
+        of: Global___Span | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["of", b"of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "device", b"device", "file", b"file", "format", b"format", "runtime", b"runtime", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "file", b"file", "format", b"format", "of", b"of", "runtime", b"runtime", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -597,8 +599,11 @@ class Span(_message.Message):
     FIRST_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     first: _builtins.int
     last: _builtins.int
+    version: _builtins.str
+    """of its own file; empty: cut from the model"""
     @_builtins.property
     def outputs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """of a head: which of the model's it makes; none told: all"""
@@ -609,10 +614,11 @@ class Span(_message.Message):
         first: _builtins.int = ...,
         last: _builtins.int = ...,
         outputs: _abc.Iterable[_builtins.int] | None = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last", "outputs", b"outputs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last", "outputs", b"outputs", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -959,12 +965,33 @@ Global___LoadRequest: _TypeAlias = LoadRequest  # noqa: Y015
 class Loaded(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class TypesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PART_BYTES_FIELD_NUMBER: _builtins.int
     LOAD_MS_FIELD_NUMBER: _builtins.int
     DELIVER_BYTES_FIELD_NUMBER: _builtins.int
     CODED_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
     PROVIDER_OFF_FIELD_NUMBER: _builtins.int
+    TYPES_FIELD_NUMBER: _builtins.int
     part_bytes: _builtins.int
     """as a model file of its own"""
     load_ms: _builtins.float
@@ -982,6 +1009,10 @@ class Loaded(_message.Message):
     def used(self) -> _containers.RepeatedCompositeFieldContainer[Global___Share]:
         """who computes it; none: its runtime does not tell"""
 
+    @_builtins.property
+    def types(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """of a version: how many nodes compute in which type"""
+
     def __init__(
         self,
         *,
@@ -991,10 +1022,11 @@ class Loaded(_message.Message):
         coded: _abc.Iterable[Global___CodedPart] | None = ...,
         used: _abc.Iterable[Global___Share] | None = ...,
         provider_off: _builtins.float | None = ...,
+        types: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_provider_off", b"_provider_off", "provider_off", b"provider_off"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provider_off", b"_provider_off", "coded", b"coded", "deliver_bytes", b"deliver_bytes", "load_ms", b"load_ms", "part_bytes", b"part_bytes", "provider_off", b"provider_off", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_provider_off", b"_provider_off", "coded", b"coded", "deliver_bytes", b"deliver_bytes", "load_ms", b"load_ms", "part_bytes", b"part_bytes", "provider_off", b"provider_off", "types", b"types", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__provider_off: _TypeAlias = _typing.Literal["provider_off"]  # noqa: Y015
     _WhichOneofArgType__provider_off: _TypeAlias = _typing.Literal["_provider_off", b"_provider_off"]  # noqa: Y015

@@ -54,3 +54,24 @@ def test_what_a_provider_leaves_to_the_cpu_is_in_the_row_and_in_the_verdict(plac
     left = {row["split"]: row["provider_left"] for row in place.rows()}
     assert "Inverse" in left["2:3"], done.stderr
     assert "not all ran on the provider" in done.stdout
+
+
+def test_the_precision_of_each_part_is_an_axis_with_anchors_of_its_own(
+    tmp_path: Path,
+) -> None:
+    place = Place(tmp_path)
+    asked = ("--split", "2:4", "--bw", "20", "--runs", "3", "--no-profile")
+    place.sweep(*asked, "--ue-precision", "int8", "--edge-precision", "fp32,fp16")
+    rows = {(row["split"], row["precision"]): row for row in place.rows()}
+    assert [*rows] == [
+        ("0:6", ""), ("0:6", "edge fp16"),
+        ("2:4", "ue int8"), ("2:4", "ue int8, edge fp16"),
+        ("6:0", ""), ("6:0", "ue int8"),
+    ]  # fmt: skip
+    split = rows["2:4", "ue int8, edge fp16"]
+    assert "int8" in split["computed_types"]
+    assert "FP32 computes what is FP16 in a file" in split["reason"]
+    assert split["lossless"] == "false"
+    assert float(split["accuracy_link_diff"]) < 1e-3
+    assert rows["6:0", ""]["lossless"] == "true"
+    assert int(rows["6:0", "ue int8"]["part1_bytes"]) != int(rows["6:0", ""]["part1_bytes"])

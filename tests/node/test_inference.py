@@ -78,7 +78,7 @@ def is_right(
     answer: oip.ModelInferResponse, served: Splits, array: npt.NDArray[np.float32]
 ) -> bool:
     """Whether it is what the whole model makes of the picture, here."""
-    whole = served.model.delivered(Span(0, served.model.graph.n))
+    whole = served.model.part(Span(0, served.model.graph.n))
     with served.model.session(whole, 1) as session:
         expected = session.run({"image": array})
     return max_abs_diff({"scores": output(answer)}, expected) < 1e-3

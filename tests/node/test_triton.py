@@ -22,7 +22,7 @@ def test_tritonclient_gets_what_the_whole_model_makes_of_its_tensors(tmp_path: P
         splits.parts.assign(splits.last, clients=True)
         with relayed(address, Path(splits.pair.ue.infer.removeprefix("unix:"))):
             outputs = asked_by_triton(address, "small", array, tmp_path)
-        whole = splits.model.delivered(Span(0, splits.model.graph.n))
+        whole = splits.model.part(Span(0, splits.model.graph.n))
         with splits.model.session(whole, 1) as session:
             assert max_abs_diff(outputs, session.run({"image": array})) < 1e-3
 

@@ -14,7 +14,15 @@ from splitbed.errors import UsageError
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.parts import Part, extract, store
 from splitbed.runtime import check_provider, runtime_on, trial
-from splitbed.runtime.provider import OWN, Provider, Share, check_agrees, provider_of, together
+from splitbed.runtime.provider import (
+    OWN,
+    Computed,
+    Provider,
+    Share,
+    check_agrees,
+    provider_of,
+    together,
+)
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors
 from tests.graphs import models, tflite_models
@@ -155,13 +163,14 @@ def test_infinite_values_agree_where_both_have_them() -> None:
 
 
 def test_what_a_provider_left_is_told_of_all_parts_of_a_node() -> None:
-    first = [Share("openvino", 41, ("Conv",)), Share("cpu", 1, ("TopK",))]
-    found = together(
-        "OpenVINO:precision=FP32", [(first, 1e-6), ([Share("cpu", 2, ("Softmax",))], None)]
-    )
+    shares = Share("openvino", 41, ("Conv",)), Share("cpu", 1, ("TopK",))
+    first = Computed("", shares, 1e-6, {"fp32": 2, "casts": 1})
+    rest = Computed("", (Share("cpu", 2, ("Softmax",)),), None, {"int8": 3, "casts": 4})
+    found = together("OpenVINO:precision=FP32", [first, rest])
     assert (found.words, found.off) == ("openvino 41, cpu 3", 1e-6)
+    assert found.types_words == "casts 5, int8 3, fp32 2"
     assert found.left == "3 of 44 nodes (Softmax, TopK)"
-    assert together("", [(first, None)]).left == ""  # none was asked for
+    assert together("", [first]).left == ""  # none was asked for
 
 
 def test_a_file_is_tried_on_the_provider_that_it_is_run_on(

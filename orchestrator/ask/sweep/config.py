@@ -43,6 +43,8 @@ class SweepConfig(SweepOptions):
                 f"--device-model {self.device_model} is measured in the flow uplink, and neither "
                 f"profiled nor predicted: leave {why}"
             )
+        if self.precise:
+            self._check_precise()
         self._check_flow()
         self._check_loads()
         _ = self.target, self.powers
@@ -124,6 +126,19 @@ class SweepConfig(SweepOptions):
                 f"--part-coder {self.part_coder}: the flow {self.flow} delivers heads, and what "
                 "they lose is not judged: give another flow, or none"
             )
+
+    def _check_precise(self) -> None:
+        if self.races:
+            self.only_fp32(f"{self._race} goes by a profile of the model as it is")
+        if self.device_model:
+            self.only_fp32(f"the device model {self.device_model} computes in what its file says")
+        if flow_named(self.flow).besides:
+            self.only_fp32(f"the flow {self.flow} has heads, and what they lose is not judged")
+
+    def only_fp32(self, why: str) -> None:
+        """Raise UsageError where a part is to be of another precision than the model."""
+        if self.precise:
+            raise UsageError(f"{self.precise}: {why}: leave one of them")
 
     def _check_flow(self) -> None:
         flow = flow_named(self.flow)

@@ -9,6 +9,7 @@ from orchestrator.ask.crowd import OwnUe, crowds
 from orchestrator.ask.flow import FLOWS, anchors_of
 from orchestrator.ask.heads import Heads, shared_out
 from orchestrator.ask.pace import paces
+from orchestrator.ask.precision import check_convertible, precisions
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING, PRIVATE_ANCHOR
 from orchestrator.ask.sweep.cell import Cell, CutModel, cell_of
 from orchestrator.ask.sweep.coding import check_codes, codecs_at
@@ -55,8 +56,10 @@ def configurations(
 
     `codecs` are told of a cut: the input is what crosses cut 0. Raises UsageError.
     """
-    n, found = model.graph.n, []
+    n, found = model.graph.n, list[Configuration]()
     heads = heads_of(config, model.graph)
+    if config.precise:
+        check_convertible(model.graph, config.precise)
     for (k, *later), label in _labels(config, model).items():
         bare = Configuration(k, n, label, flow=config.flow, later=tuple(later), heads=heads)
         bare = replace(
@@ -65,21 +68,33 @@ def configurations(
             part_coder=config.part_coder if bare.delivered else "",
             device_model=config.device_model is not None and label == DEVICE_ANCHOR,
         )
-        crossing = dict.fromkeys(cut for cut, _ in bare.coding)
-        # what crosses later cuts is coded as what crosses the first
-        of_data = [codecs(cut) for cut in crossing if cut]
-        data = [one for one in dict.fromkeys(chain(*of_data)) if all(one in own for own in of_data)]
-        match [codecs(0)] * (0 in crossing) + [data] * bool(of_data):
-            case [of_input, after]:
-                found += [
-                    replace(bare, codec=codec, input_codec=one)
-                    for codec, one in product(after, of_input)
-                ]
-            case [own]:
-                found += [replace(bare, codec=codec) for codec in own]
-            case _:  # results alone cross, or nothing does
-                found.append(bare if bare.crossings else replace(bare, codec=NOTHING))
-    return found
+        found += _coded(bare, codecs)
+    return [own for one in found for own in _precise(one, config)]
+
+
+def _precise(bare: Configuration, config: SweepConfig) -> list[Configuration]:
+    """The same in each precision that is asked for."""
+    ue, edge, anchor = config.ue_precision, config.edge_precision, bare.anchor is not None
+    every = precisions(bare.itinerary, ue, edge, anchor=anchor) if config.precise else []
+    return [replace(bare, precision=one) for one in every] or [bare]
+
+
+def _coded(bare: Configuration, codecs: Callable[[int], Sequence[str]]) -> list[Configuration]:
+    """It with each of the codecs of what crosses."""
+    crossing = dict.fromkeys(cut for cut, _ in bare.coding)
+    # what crosses later cuts is coded as what crosses the first
+    of_data = [codecs(cut) for cut in crossing if cut]
+    data = [one for one in dict.fromkeys(chain(*of_data)) if all(one in own for own in of_data)]
+    match [codecs(0)] * (0 in crossing) + [data] * bool(of_data):
+        case [of_input, after]:
+            return [
+                replace(bare, codec=codec, input_codec=one)
+                for codec, one in product(after, of_input)
+            ]
+        case [own]:
+            return [replace(bare, codec=codec) for codec in own]
+    # results alone cross, or nothing does
+    return [bare if bare.crossings else replace(bare, codec=NOTHING)]
 
 
 def _labels(config: SweepConfig, model: CutModel) -> dict[tuple[int, ...], str]:

@@ -12,6 +12,7 @@ from orchestrator.ask.links import LinkOptions
 from orchestrator.ask.load import MOST_IN_FLIGHT, MOST_QUEUE, Drop, Load, load_named
 from orchestrator.ask.load.edge_work import MOST_WORKERS, EdgeWork, edge_work
 from orchestrator.ask.numbers import Codecs, Seconds, Words, comma_list, comma_words
+from orchestrator.ask.precision import FP32, Precisions
 from orchestrator.ask.target import Target, target_of
 from orchestrator.ask.topology import MOST_UES, Namespaces, Topology, load_topology
 from splitbed.codecs import RAW
@@ -94,6 +95,8 @@ class SweepOptions(LinkOptions):
     edge_threads: int = Field(0, ge=0, le=1024)
     ue_provider: ProviderWords | None = None
     edge_provider: ProviderWords | None = None
+    ue_precision: Precisions = (FP32,)
+    edge_precision: Precisions = (FP32,)
     codec: Codecs = (RAW,)
     input_codec: Codecs = (RAW,)
     output_codec: Codecs = (RAW,)
@@ -137,6 +140,12 @@ class SweepOptions(LinkOptions):
     def edge_work(self) -> EdgeWork:
         """How the edge shares its work; UsageError for a batch that cannot be."""
         return edge_work(self.edge_workers, self.batch, self.edge_queue)
+
+    @property
+    def precise(self) -> str:
+        """The options that ask for another precision than the model's, as typed; else nothing."""
+        asked = {"--ue-precision": self.ue_precision, "--edge-precision": self.edge_precision}
+        return " ".join(f"{name} {','.join(of)}" for name, of in asked.items() if {*of} != {FP32})
 
     @cached_property
     def target(self) -> Target | None:

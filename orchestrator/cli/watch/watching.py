@@ -126,5 +126,7 @@ class Traced(Watcher):
             "split_name": record.split_name,
             "codec": record.codec,
         }
+        if record.precision:
+            named["precision"] = record.precision
         told: dict[str, Attribute] = {"ue": record.ue, "bw_mbit": record.link.uplink.rate_mbit}
         self._tracer.frames(frames, epoch_ns, named | told, record.flow)

@@ -7,6 +7,7 @@
 It is kept with the run, and so a run that goes on codes as it began.
 """
 
+from orchestrator.measure.calibration.converted import convert, quantised_on
 from orchestrator.measure.calibration.frames import (
     Identity,
     calibration_inputs,
@@ -24,8 +25,10 @@ __all__ = [
     "Identity",
     "calibrate",
     "calibration_inputs",
+    "convert",
     "fitted_to",
     "identity",
+    "quantised_on",
     "read_calibration",
     "searched_inputs",
     "seen",

@@ -31,6 +31,7 @@ def asked_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         weights=run.model.weights,
         runtime=run.model.runtime,
         codec=cell.codec,
+        precision=cell.precision,
         lossless=cell.lossless,
         device_model=_device_model(run, cell),
         ue=cell.ue,
@@ -79,9 +80,11 @@ def _provider_columns(cell: CellRecord) -> dict[str, Any]:
     """Who computed its parts, and what that changed."""
     told = {node: one for node, one in cell.computed.items() if one.shares}
     offs = [one.off for one in told.values() if one.off is not None]
+    types = {node: one.types_words for node, one in cell.computed.items() if one.types}
     left = [f"{node}: {one.left}" for node, one in told.items() if one.left]
     return {
         "providers": "; ".join(f"{node}: {one.words}" for node, one in told.items()) or None,
+        "computed_types": "; ".join(f"{node}: {own}" for node, own in types.items()) or None,
         "provider_left": "; ".join(left) or None,
         "provider_off": max(offs, default=None),
     }

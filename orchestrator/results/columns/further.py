@@ -240,6 +240,22 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
     device_model: Annotated[
         str, Column("the model that the UE runs as the device anchor; else nothing")
     ] = ""
+    precision: Annotated[
+        str,
+        Column(
+            "what parts are converted to: `ue int8, edge fp16`; nothing where all are as the "
+            "model is",
+            head="precision",
+        ),
+    ] = ""
+    computed_types: Annotated[
+        Text,
+        Column(
+            "how many nodes of such parts compute in which type, as a run tells, and how many "
+            "`casts` change it: `ue: int8 21, casts 4`",
+            empty=f"{NOT_LOADED}, the runtime does not tell, or all is as the model is",
+        ),
+    ] = None
     accuracy_metric: Annotated[Text, Column("what accuracy is", empty=NOT_JUDGED)] = None
     accuracy: Annotated[
         Number, Column("what the row reaches", empty=NOT_JUDGED, head="accuracy")

@@ -58,7 +58,7 @@ def as_accurate(anchor: Row, row: Row) -> bool:
 
 
 def _is(one: Row, other: Row) -> bool:
-    return (one.split, one.codec, one.conditions) == (other.split, other.codec, other.conditions)
+    return (one.configured, one.conditions) == (other.configured, other.conditions)
 
 
 def _frames_to_pay(row: Row, network_ms: float) -> int | None:

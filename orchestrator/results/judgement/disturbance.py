@@ -61,14 +61,14 @@ def busy_by(machine: MachineRecord) -> list[str]:
 def marked(table: Sequence[Row]) -> list[Row]:
     """The rows, each with what it says of its disturbance when held against the others."""
     slow = {id(row) for _, row in anchors_apart(table)}
-    alike: dict[tuple[str, str, int, str], list[Row]] = {}
+    alike: dict[tuple[object, ...], list[Row]] = {}
     for row in (one for one in table if not one.load):
-        alike.setdefault((row.split, row.ue, row.ues, row.measured_on), []).append(row)
+        alike.setdefault(_runs(row), []).append(row)
 
     def of(row: Row) -> Row:
         found = [row.disturbed] if row.disturbed else []
         if row.e2e_ms is not None and not row.load:  # whose parts may run at once, or seldom
-            same = alike[row.split, row.ue, row.ues, row.measured_on]
+            same = alike[_runs(row)]
             parts = (f"part{part + 1}" for part in range(len(row.layers)))
             found += [late for part in parts if (late := _late(part, row, same))]
         if id(row) in slow and len(found) == 0:
@@ -78,8 +78,13 @@ def marked(table: Sequence[Row]) -> list[Row]:
     return [of(row) for row in table]
 
 
+def _runs(row: Row) -> tuple[object, ...]:
+    """What its nodes run, and where: of rows that agree parts take as long."""
+    return row.split, row.precision, row.ue, row.ues, row.measured_on
+
+
 def anchors_apart(table: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """The device anchor of each pace and load where it was fastest, and each that was not.
+    """The device anchor of each precision, pace and load where it was fastest, and those not.
 
     Of each machine by itself. None of them uses its link: their intervals lie apart, by more than
     MAX_SPREAD.
@@ -87,9 +92,9 @@ def anchors_apart(table: Sequence[Row]) -> list[tuple[Row, Row]]:
     anchors = [row for row in table if row.valid and row.e2e_ms]
     anchors = [row for row in anchors if not crossings_of(row.flow, row.split)]
     found = []
-    alike: dict[tuple[str, int, str, str], list[Row]] = {}
+    alike: dict[tuple[object, ...], list[Row]] = {}
     for row in anchors:
-        alike.setdefault((row.ue, row.ues, row.load, row.measured_on), []).append(row)
+        alike.setdefault((*_runs(row)[1:], row.load), []).append(row)
     for of_pace in alike.values():
         fast = min(of_pace, key=lambda row: known(row.e2e_high_ms))
         found += [

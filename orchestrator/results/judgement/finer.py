@@ -53,6 +53,13 @@ def finer_step(name: str) -> str | None:
 
 def _is_near(row: Row) -> bool:
     drop = row.accuracy_drop
-    if row.is_anchor or not row.valid or drop is None or is_fit(row) or seeded(row):
+    if (
+        row.is_anchor
+        or row.precision
+        or not row.valid
+        or drop is None
+        or is_fit(row)
+        or seeded(row)
+    ):
         return False
     return row.max_drop < drop <= MOST_OVER * row.max_drop

@@ -91,6 +91,8 @@ def remarks_on(row: Row, clock_fault: str | None, failed_again: str = "") -> lis
         )
     if left := row.provider_left:
         remarks.append(f"valid, though not all ran on the provider that was asked for: {left}")
+    if "fp16" in row.precision and "fp16" not in (row.computed_types or "fp16"):
+        remarks.append(f"valid, though FP32 computes what is FP16 in a file: {row.computed_types}")
     if failed_again:
         remarks.append(f"valid, though it failed when measured again: {failed_again}")
     if row.gap_pct is not None and row.gap_pct > 100 * MAX_GAP_SHARE:

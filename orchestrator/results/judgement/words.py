@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from orchestrator.ask.split_point import PRIVATE_ANCHOR, as_codec
+from orchestrator.ask.split_point import PRIVATE_ANCHOR, in_precision
 from orchestrator.results.judgement.accuracy import (
     Fitness,
     fitness,
@@ -70,11 +70,12 @@ def anchor_words(row: Row) -> str:
     """An anchor by its name, with what it sends: its input, or a cut; and what that lost."""
     lost = f" ({lost_words(row)})" if lost_words(row) else ""
     if row.anchor == PRIVATE_ANCHOR:
-        return f"the {row.split_name}, {row.split}{as_codec(row.codec)}{lost}"
+        return f"the {row.split_name}, {row.split}{row.coded}{lost}"
+    precise = in_precision(row.precision)
     if not row.sends_input:
-        return f"the {row.split_name}"
+        return f"the {row.split_name}{precise}{lost}"
     sent = f"{'' if row.codec == RAW else 'as '}{row.codec}"
-    return f"the {row.split_name} with its input {sent}{lost}"
+    return f"the {row.split_name}{precise} with its input {sent}{lost}"
 
 
 def at_a_loss(row: Row) -> str:
@@ -104,10 +105,16 @@ def lossier_words(anchors: Sequence[Row]) -> list[str]:
     """
     judged = [row for row in anchors if not seeded(row) and _is_known(row)]
     # anchors on several nodes lose the same
-    lost = list(dict.fromkeys(f"{row.codec} ({known(row.accuracy_drop):.3f})" for row in judged))
+    lost = list(dict.fromkeys(f"{_sent(row)} ({known(row.accuracy_drop):.3f})" for row in judged))
     more = [f"as {listed(lost, 'or')} the input loses more accuracy"] if lost else []
     open_ = [row for row in anchors if not seeded(row) and not _is_known(row)]
-    return more + list(dict.fromkeys(f"as {row.codec} the input {why_unfit(row)}" for row in open_))
+    return more + list(
+        dict.fromkeys(f"as {_sent(row)} the input {why_unfit(row)}" for row in open_)
+    )
+
+
+def _sent(row: Row) -> str:
+    return row.codec + in_precision(row.precision)
 
 
 def _is_known(row: Row) -> bool:

@@ -144,7 +144,8 @@ class CellRecord(Record, frozen=True, kw_only=True):
     its class. ``predictions`` is its folder of what was found in each picture. ``block`` says how
     often the grid had been measured before; earlier runs did so once. ``measured`` says how often
     the cell was, with this time, and ``failed_again`` what went wrong at a later one, which then
-    does not count. ``codec`` names all that is encoded, as a configuration does. ``links``
+    does not count. ``codec`` names all that is encoded, as a configuration does, and
+    ``precision`` in which parts compute, where not as the model does. ``links``
     has those of a flow of several, in its order, and what follows the last is as that; ``link`` is
     the first, and where they are ``shared``, all of them. ``load`` says when frames were due,
     ``in_flight`` how many could be under way; of those asked for one by one nothing. ``clocks`` has
@@ -162,6 +163,7 @@ class CellRecord(Record, frozen=True, kw_only=True):
     split: str
     split_name: str
     codec: str = RAW
+    precision: str = ""
     flow: str = UPLINK
     lossless: bool = True
     ue: str = ""

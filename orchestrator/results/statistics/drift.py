@@ -93,7 +93,7 @@ def _cells(
         took_ms, told_ms = (sum(ms or 0 for ms in row.of_parts(o)) for o in ("ms", "predicted_ms"))
         if row.valid and took_ms and at_ns is not None:
             told = math.log(took_ms / (told_ms or 1.0))
-            found.append(_Cell(row.split, group, at_ns / 6e10, told))
+            found.append(_Cell(f"{row.split} {row.precision}", group, at_ns / 6e10, told))
     return sorted(found, key=lambda cell: cell.minutes)
 
 

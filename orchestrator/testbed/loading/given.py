@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.nodes.node import Node
+from splitbed.flow import Span
 from splitbed.graphs.formats import format_named
 from splitbed.graphs.parts import StoredModel
+from splitbed.node.delivery import span_message, words
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1 import nodes_pb2_grpc as rpc
@@ -16,12 +18,16 @@ _PIECE_BYTES = 256 << 10
 
 
 def give_model(holder: Node, model: SweptModel) -> None:
-    """Give the whole model to the node that cuts it, and what is the device anchor besides."""
+    """Give the whole model to the node that cuts it."""
     with holder.asked("take the model"):
         _deploy(holder, _pieces(model, model.stored))
-    if model.device is not None:
-        with holder.asked("take the device model"):
-            _deploy(holder, _pieces(model, model.device, device=True))
+
+
+def give_version(holder: Node, model: SweptModel, span: Span) -> None:
+    """Give it a version of layers, which it keeps while it has their part; raises as that."""
+    own = model.version(span)
+    with holder.asked(f"take the layers {words(span)}"):
+        _deploy(holder, _pieces(model, own, of=span))
 
 
 def _deploy(holder: Node, pieces: Iterator[nodes_pb2.ModelPiece]) -> None:
@@ -30,10 +36,11 @@ def _deploy(holder: Node, pieces: Iterator[nodes_pb2.ModelPiece]) -> None:
 
 
 def _pieces(
-    model: SweptModel, stored: StoredModel, *, device: bool = False
+    model: SweptModel, stored: StoredModel, *, of: Span | None = None
 ) -> Iterator[nodes_pb2.ModelPiece]:
     form = stored.graph.format
-    yield nodes_pb2.ModelPiece(task=model.task, format=form, runtime=model.runtime, device=device)
+    told = span_message(of) if of else None
+    yield nodes_pb2.ModelPiece(task=model.task, format=form, runtime=model.runtime, of=told)
     for index, name in enumerate(format_named(form).FILES):
         with (stored.folder / name).open("rb") as file:
             while data := file.read(_PIECE_BYTES):

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import grpc
 
+from orchestrator.testbed.loading.given import give_version
 from orchestrator.testbed.loading.patience import Patience
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.nodes.pair import Pair
@@ -46,6 +47,9 @@ class Loader:
         every = [one for one in placed if one[0] == self._holder]
         own = every[0] if every else None
         spans = [*dict.fromkeys(span for _, span in fetched)]
+        for span in dict.fromkeys([*spans, *(own for _, own in every)]):
+            if span.version:
+                give_version(self._pair.nodes[self._holder], self._model, span)
         loading = self._loading(own, spans, warmup, keep)
         try:
             loaded = {
@@ -75,7 +79,7 @@ class Loader:
         self, name: str, span: Span, warmup: int, keep: Collection[Placed]
     ) -> nodes_pb2.Loaded:
         with ExitStack() as stack:
-            part = self._model.delivered(span)
+            part = self._model.part(span)
             stack.callback(part.remove)
             parcel = pack(CutPart(part, span, self._model.info), self._model.stored.folder)
             stack.callback(parcel.remove)

@@ -120,12 +120,12 @@ class Parts:
         return LoadedParts(one, two, tuple(more), load_ms, cut.coded_bytes, self._computed())
 
     def _computed(self) -> dict[str, Computed]:
-        cut, parts = self._cut, defaultdict[str, list[tuple[list[Share], float | None]]](list)
+        cut, parts = self._cut, defaultdict[str, list[Computed]](list)
         for placed in cut.counted:
             said = cut.said[placed]
-            shares = [Share(one.provider, one.nodes, tuple(one.ops)) for one in said.used]
+            shares = (Share(one.provider, one.nodes, tuple(one.ops)) for one in said.used)
             off = said.provider_off if said.HasField("provider_off") else None
-            parts[placed[0]].append((shares, off))
+            parts[placed[0]].append(Computed("", tuple(shares), off, dict(said.types)))
         nodes = self._pair.nodes
         return {name: together(nodes[name].says.provider, of) for name, of in parts.items()}
 

@@ -35,6 +35,7 @@ def growth_config(options: Mapping[str, object]) -> SweepConfig:
     """What is asked, checked: options of a sweep. Raises UsageError."""
     given = {name: value for name, value in options.items() if value is not None}
     config = sweep_config({"part_coder": DUMMY, **given, "delivery": True, "profile": False})
+    config.only_fp32("a part that grows is the model's own")
     if config.flow != UPLINK:
         raise UsageError(f"--flow {config.flow}: part 1 grows on the UE in the flow uplink alone")
     for name, codecs in (("codec", config.codec), ("input-codec", config.input_codec)):

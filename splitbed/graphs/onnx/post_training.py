@@ -108,10 +108,15 @@ def _in_order(graph: onnx.GraphProto, names: Sequence[str]) -> None:
 
 
 def _inner(graph: onnx.GraphProto) -> list[str]:
-    """The layers, and all nodes that one depends on, by name."""
+    """The layers, all nodes that one depends on, and activations right behind one, by name.
+
+    What such an activation gives is rounded, not what it gets: both are one layer for a runtime.
+    """
+    layers = {name for node in graph.node if node.op_type in LAYERS for name in node.output}
     found, needed = [], set[str]()
     for node in reversed(graph.node):
-        if node.op_type in LAYERS or needed.intersection(node.output):
+        activates = node.op_type in ROUNDED_OPS and node.input[0] in layers
+        if node.op_type in LAYERS or needed.intersection(node.output) or activates:
             found.append(node.name)
             needed.update(node.input)
     return found

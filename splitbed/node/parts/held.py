@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from threading import BoundedSemaphore, RLock
 
-from splitbed.errors import NodeError, UsageError
+from splitbed.errors import NodeError, SplitbedError, UsageError
 from splitbed.flow import Span
 from splitbed.media.pictures import random_inputs
 from splitbed.node.config import checked_runs
@@ -131,6 +131,7 @@ class HeldParts:
             self._parts[cut.span] = part
             load_ms = (time.monotonic_ns() - start_ns) / NS_PER_MS
             part.fed = _warm(part.session, warmup, cut.part.inputs, feed)
+            types = _types(part) if cut.span.version else {}
             for _ in range(warmup if cut.gives_outputs else 0):
                 check_wanted()
                 cut.model.result_of(
@@ -141,6 +142,7 @@ class HeldParts:
             load_ms=load_ms,
             used=[nodes_pb2.Share(**vars(share)) for share in part.session.used],
             provider_off=part.session.off,
+            types=types,
         )
 
     def warm(self, span: Span, runs: int) -> None:
@@ -203,6 +205,20 @@ class HeldParts:
             self._sessions.release()
             SESSIONS.dec()
         part.close()
+
+
+def _types(part: OpenPart) -> dict[str, int]:
+    """How many nodes compute in which type, as a run tells; none where that cannot be told."""
+    fed = part.session.made_up() if part.fed is None else part.fed
+    path, session = part.cut.part.path, part.session
+    if path is None or part.cut.model.runtime != "onnx":
+        return {}
+    from splitbed.runtime.onnx import types_of  # few parts are of a version
+
+    try:
+        return types_of(path, fed, session.threads, session.provider)
+    except SplitbedError:  # what is made up need not make sense to it
+        return {}
 
 
 def _warm(

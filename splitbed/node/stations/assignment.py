@@ -126,4 +126,5 @@ def station_of(message: nodes_pb2.Station) -> flow.Station:
         gives=message.gives,
         part=message.part,
         outputs=span.outputs,
+        version=span.version,
     )

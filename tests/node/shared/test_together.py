@@ -86,7 +86,7 @@ class Crowd:
         passing.frames.assign(self.message(ue, f"ue-{ue}"))
 
     def load(self, passing: Passing, span: Span) -> None:
-        cut = CutPart(extract_part(self.stored, *span), span, self.info)
+        cut = CutPart(extract_part(self.stored, *span[:3]), span, self.info)
         passing.frames.held.load(cut, nodes_pb2.SessionOptions(threads=1), 0)
 
     def assign(self, ue: int, queues: nodes_pb2.Queues) -> float | None:

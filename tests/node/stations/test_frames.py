@@ -87,7 +87,7 @@ class Nodes:
         spans = {one.span for one in self.itinerary if one.node == name and one.first < one.last}
         keep = nodes_pb2.SessionOptions(threads=1, keep=map(span_message, spans))
         for span in spans:
-            part = extract_part(self.stored, *span)
+            part = extract_part(self.stored, *span[:3])
             held.load(CutPart(part, span, info), keep, 0)
 
     def message(self, name: str) -> nodes_pb2.Assignment:

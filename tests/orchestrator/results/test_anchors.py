@@ -54,6 +54,17 @@ def test_only_a_valid_anchor_under_the_same_conditions_is_a_rival(other: Row) ->
     assert (cut.best_anchor, cut.speedup_vs_best_anchor) == (made_row().best_anchor, None)
 
 
+def test_an_anchor_of_another_precision_is_a_rival_of_what_is_no_more_accurate() -> None:
+    fit = {"precision": "ue int8", "lossless": False, "accuracy": 0.8, "accuracy_drop": 0.0}
+    fit |= {"accuracy_drop_high": 0.0}
+    split = row("1:1", 40, **fit)
+    quantised = row("2:0", 30, **fit)
+    lossy = row("2:0", 30, **fit | {"accuracy_drop": 0.2, "accuracy_drop_high": 0.3})
+    assert against(split, DEVICE, quantised).best_anchor == "device anchor in ue int8"
+    assert against(split, DEVICE, lossy).best_anchor == "device anchor"
+    assert against(row("1:1", 40), DEVICE, quantised).speedup_vs_best_anchor == 0.75
+
+
 def test_a_cell_without_frames_is_compared_with_nothing() -> None:
     assert against(row("1:1", None), DEVICE).speedup_vs_best_anchor is None
 

@@ -1,0 +1,87 @@
+"""Layers of a model in another precision: each part is a file of its own.
+
+the part's layers ──> fp16: by a converter                         ──> a version of them
+                  ──> int8: calibrated on frames that are not measured ──^
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from orchestrator.ask.configuration import Configuration
+from orchestrator.ask.precision import FP16, INT8
+from orchestrator.ask.sweep.config import SweepConfig
+from orchestrator.measure.calibration.frames import Identity, calibration_inputs, identity
+from orchestrator.testbed.model import SweptModel
+from splitbed.errors import SplitbedError
+from splitbed.flow import Span
+from splitbed.graphs.formats import load_graph
+from splitbed.graphs.onnx.half import halve
+from splitbed.graphs.onnx.post_training import quantise
+from splitbed.graphs.parts import store, write_portable
+from splitbed.node.delivery import words
+from splitbed.tensors import Tensors
+
+QUANTISED_ON = 16
+"""Frames, at most, that ranges of 8 bits are taken of."""
+
+
+def convert(
+    config: SweepConfig,
+    model: SweptModel,
+    asked: Iterable[Configuration],
+    note: Callable[[str], None] = lambda _: None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Have the versions of layers that these need, unless they are there.
+
+    Of one that cannot be made the model has the reason, and `note` is told it: the cells that need
+    it will say so. `check` is called between frames, and may raise.
+    """
+    spans = dict.fromkeys(span for one in asked for span in one.making[1])
+    for span in spans:
+        made = span in model.versions or span in model.unmade
+        if made or span.version not in (FP16, INT8):
+            continue
+        note(f"converting the layers {span.first} to {span.last} to {span.version}")
+        try:
+            _convert(config, model, span, check)
+        except SplitbedError as error:
+            check()
+            note(f"{span.version} of the layers {span.first} to {span.last}: {error}")
+            model.unmade[span] = str(error)
+
+
+def quantised_on(config: SweepConfig, model: SweptModel, asked: Configuration) -> set[Identity]:
+    """The frames that ranges of its parts were taken of: they are not judged by them."""
+    if all(span.version != INT8 for span in asked.making[1]):
+        return set()
+    return {identity(one) for one in calibration_inputs(config, model, QUANTISED_ON)}
+
+
+def _convert(config: SweepConfig, model: SweptModel, span: Span, check: Callable[[], None]) -> None:
+    folder = model.stored.folder / words(span)
+    folder.mkdir(exist_ok=True)
+    part, file = model.part(span._replace(version="")), folder / "part.onnx"
+    try:
+        write_portable(part, file)
+    finally:
+        part.remove()
+    if span.version == FP16:
+        halve(file, file)
+    else:
+        quantise(file, file, _fed(config, model, span, check))
+    model.versions[span] = store(load_graph(file), folder)
+    file.unlink()
+
+
+def _fed(
+    config: SweepConfig, model: SweptModel, span: Span, check: Callable[[], None]
+) -> Iterator[Tensors]:
+    """What the part gets of each calibration frame, of which all before it is as the model is."""
+    before, own = model.part(Span(0, span.first)), model.part(span._replace(version=""))
+    reads = {one.name for one in own.inputs}
+    own.remove()
+    with model.session(before, 0) as session:
+        for one in calibration_inputs(config, model, QUANTISED_ON):
+            check()
+            given = session.run(one.tensors) if span.first else one.tensors
+            yield {name: given[name] for name in reads}
