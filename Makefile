@@ -33,7 +33,7 @@ test: $(STAMP)-and-$(TESTED)  ## all tests; sets up what they need beyond that, 
 	@scripts/system-packages tests
 	@$(MAKE) --no-print-directory client || echo "not to be had here: tritonclient; its tests will skip" >&2
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not measures and not hostile"  # they mostly wait for links
-	$(BIN)/python -m pytest -m measures tests/node tests/net tests/codecs  # one after another
+	$(BIN)/python -m pytest -m measures $$(grep -rl --include='test_*.py' 'mark\.measures' tests)  # one after another
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/hostile
 
 $(STAMP)-and-$(TESTED): $(STAMP)

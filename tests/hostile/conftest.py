@@ -13,8 +13,9 @@ _nodes: list[Attacked] = []
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All that is here is hostile."""
+    here = str(Path(__file__).parent)
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if str(item.path).startswith(here):
             item.add_marker(pytest.mark.hostile)
 
 

@@ -5,14 +5,6 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
-from scipy.special import log_softmax
-from scipy.stats import pearsonr
-from sklearn.metrics import (
-    dcg_score,
-    label_ranking_average_precision_score,
-    log_loss,
-    ndcg_score,
-)
 
 from splitbed.errors import UsageError
 from splitbed.metrics.language.bleu import Bleu
@@ -35,19 +27,28 @@ def said(
     return logits, [rng.integers(VOCABULARY, size=count) for count in lengths]
 
 
+def log_softmax(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    from scipy.special import log_softmax  # here, as each worker imports what is above
+
+    found: npt.NDArray[np.float64] = log_softmax(logits, -1)
+    return found
+
+
 def decoded(logits: Floats) -> Floats:
     made = TASKS["next-token"].decode({"logits": logits[np.newaxis]}, ())["log_probabilities"]
-    assert np.allclose(made, log_softmax(logits, -1), atol=1e-6)
+    assert np.allclose(made, log_softmax(logits), atol=1e-6)
     return made.astype(np.float32)
 
 
 def test_perplexity_is_of_the_log_loss_and_the_cross_entropy_of_all_tokens() -> None:
+    from sklearn.metrics import label_ranking_average_precision_score, log_loss
+
     torch = pytest.importorskip("torch")
     logits, truth = said((4, 9, 1))
     judged = next_tokens([decoded(one) for one in logits], truth)
     rows = np.concatenate([one[:-1] for one in logits]).astype(np.float64)
     tokens = np.concatenate(truth)
-    probabilities = np.exp(log_softmax(rows, -1))
+    probabilities = np.exp(log_softmax(rows))
     loss = log_loss(tokens, probabilities, labels=range(VOCABULARY))
     assert judged.perplexity == pytest.approx(math.exp(loss), rel=1e-5)
     entropy = torch.nn.functional.cross_entropy(torch.tensor(rows), torch.tensor(tokens))
@@ -99,6 +100,8 @@ def test_bleu_is_sacrebleus_of_the_whole_corpus(caplog: pytest.LogCaptureFixture
 
 
 def test_candidates_are_ranked_as_scikit_learn_says() -> None:
+    from sklearn.metrics import dcg_score, label_ranking_average_precision_score, ndcg_score
+
     rng = np.random.default_rng(5)
     relevance = [rng.integers(0, 4, 8).astype(float) for _ in range(6)]
     relevance[0][:] = [0, 0, 0, 1, 0, 0, 0, 0]
@@ -124,6 +127,8 @@ def test_a_query_without_what_is_relevant_counts_as_nothing() -> None:
 
 
 def test_correlation_is_scipys() -> None:
+    from scipy.stats import pearsonr
+
     rng = np.random.default_rng(1)
     true = rng.normal(size=50)
     other = true + rng.normal(size=50)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import resample_poly
 
 from splitbed.errors import MachineError
 from splitbed.media.dice import Dice
@@ -65,6 +64,8 @@ def speak(text: str, by: Voice) -> Samples:
     heard, rate = _flite(text, by) if by.name.startswith("flite:") else _espeak(text, by)
     sound = heard.astype(np.float64)
     if rate == ESPEAK_RATE:
+        from scipy.signal import resample_poly  # takes a second to import
+
         sound = resample_poly(sound, 320, 441)
     loud = np.flatnonzero(np.abs(sound) > QUIET * np.abs(sound).max())
     sound = sound[max(0, loud[0] - BEFORE) : loud[-1] + AFTER]

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.patches import Rectangle
 from msgspec.structs import replace
 from rich.console import Console
 
 from orchestrator.checks.compare import _stage
 from orchestrator.reports.export import export
 from orchestrator.reports.page_facts import facts
-from orchestrator.reports.picture import run_picture
 from orchestrator.reports.table import sweep_table
 from orchestrator.reports.terminal import Plain
 from orchestrator.results.judgement.compression import compression_needed
@@ -122,6 +120,8 @@ def test_the_page_is_told_no_rates_that_were_known_before(tmp_path: Path) -> Non
 
 def test_the_picture_stacks_up_to_the_end_but_for_the_result(folder: RunFolder) -> None:
     _, split = rows(folder)
+    from orchestrator.reports.picture import run_picture
+
     bars = run_picture([split]).axes[0].patches
     assert sum(bar.get_width() for bar in bars) == pytest.approx(sum(ms for _, ms in SPLIT) - 5)  # type: ignore[attr-defined]
 
@@ -162,6 +162,10 @@ def test_all_data_of_a_chain_shrink_together(folder: RunFolder) -> None:
 
 def test_pictures_of_two_users_are_of_the_last_one_s_way(tmp_path: Path) -> None:
     row = two_users(RunFolder(tmp_path), [SPEC, SPEC])
+    from matplotlib.patches import Rectangle
+
+    from orchestrator.reports.picture import run_picture
+
     (axes,) = run_picture([row]).axes
     bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
     widths = [bar.get_width() for bar in bars]  # of part 1, encode, the hop, decode, part 2

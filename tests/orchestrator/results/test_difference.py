@@ -2,11 +2,11 @@
 
 import math
 from dataclasses import FrozenInstanceError
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm, ttest_1samp
 
 from orchestrator.results.statistics.comparison import (
     CELL_SHARE,
@@ -19,7 +19,8 @@ from orchestrator.results.statistics.comparison import (
 )
 
 LOGS = np.array([0.01, 0.03, 0.02, 0.05, -0.01])
-Z = float(norm.ppf(0.975))
+NORMAL = NormalDist()
+Z = NORMAL.inv_cdf(0.975)
 
 
 def found(logs: Any, **how: Any) -> Difference:
@@ -40,6 +41,8 @@ def test_a_frame_follows_the_one_before_in_three_tenths() -> None:
 
 @pytest.mark.parametrize("wider", [1.0, 2.0])
 def test_students_interval_is_scipys_with_a_wider_error(wider: float) -> None:
+    from scipy.stats import ttest_1samp
+
     p, low, high = student(LOGS, wider)
     ends = ttest_1samp(LOGS, 0).confidence_interval(0.95)
     middle, half = LOGS.mean(), wider * (ends.high - ends.low) / 2
@@ -75,6 +78,8 @@ def test_from_6_pairs_on_it_is_the_medians_interval(of: str, wider: float) -> No
 
 
 def test_from_24_pairs_on_p_is_the_sign_tests() -> None:
+    from scipy.stats import binomtest
+
     logs = np.array([0.01] * 19 + [-0.02] * 4 + [0.0])
     told = found(logs, of="block")
     assert told.p == pytest.approx(binomtest(4, 23).pvalue)
@@ -92,7 +97,7 @@ def test_cells_differ_besides_however_many_frames_agree() -> None:
     assert (told.low, told.high) == pytest.approx(
         (math.exp(0.004 - reach), math.exp(0.004 + reach))
     )
-    assert told.p == pytest.approx(2 * norm.cdf(-0.8))
+    assert told.p == pytest.approx(2 * NORMAL.cdf(-0.8))
     assert (told.besides, told.tells) == (0.005, False)
     own = found([0.004] * 8, besides=0.001)
     assert (own.low, own.high) == pytest.approx(
@@ -150,7 +155,7 @@ def test_another_measure_of_the_ratio_is_in_the_interval() -> None:
 
 def needed(ratio: float, spread: float, wider: float, level: float = 0.05) -> float:
     """Pairs, by the formula that the docstring has."""
-    z = norm.ppf(1 - level / 2) + norm.ppf(0.8)
+    z = NORMAL.inv_cdf(1 - level / 2) + NORMAL.inv_cdf(0.8)
     return float((z * wider * math.sqrt(math.pi / 2) * spread / math.log(ratio)) ** 2)
 
 
@@ -173,7 +178,7 @@ def test_what_cells_differ_by_no_number_of_frames_tells() -> None:
     assert one(ratio=math.exp(edge - 1e-6), spread=0.01).more_to_tell() is None
     assert one(ratio=math.exp(edge + 1e-6), spread=0.01).more_to_tell() is not None
     assert one(ratio=1.0, besides=0.0).more_to_tell() is None
-    z = float(norm.ppf(0.995))
+    z = NORMAL.inv_cdf(0.995)
     assert one(ratio=math.exp(z * CELL_SHARE - 1e-6)).more_to_tell(0.01) is None
     assert one(ratio=math.exp(z * CELL_SHARE + 1e-6), spread=0.01).more_to_tell(0.01) is not None
 

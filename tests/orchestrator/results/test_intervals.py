@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import quantile_test
 
 from orchestrator.results.statistics.intervals import (
     Interval,
@@ -46,6 +45,8 @@ def test_an_interval_holds_the_median_as_often_as_it_says(
 
 @pytest.mark.parametrize("quantile", [0.25, 0.5, 0.9])
 def test_the_ranks_are_those_of_the_quantile_test(quantile: float) -> None:
+    from scipy.stats import quantile_test
+
     for count in range(1, 150):
         told = quantile_test(np.arange(1.0, count + 1), p=quantile).confidence_interval(0.95)
         expected = None if math.isnan(told.low + told.high) else (told.low, told.high)
