@@ -4,12 +4,14 @@ A block fenced as ``sh`` or ``python`` is run as it stands, in an empty folder, 
 before it says::
 
     <!-- not run: WHY -->
-    <!-- run with: ARGS -->          goes behind each command: of an option twice, the last counts
+    <!-- up to its nodes: TESTS -->  those measure likewise, so it ends where nodes would begin
+    <!-- run with: ARGS -->          goes behind each command: of an option twice, the last counts;
+                                     in Python into the first call of splitbed
     <!-- stand-ins: NAME NAME -->    which files of the reader's own are made up (stand_ins.py)
 
 Blocks with a command that needs a link are run by tests/net/test_pages.py, the others by
-tests/docs/test_commands.py. Plain lines of `orchestrate` run in the tests' own process: to begin
-would take most of their time.
+tests/docs/test_commands.py. Python and plain lines of `orchestrate` run in the tests' own process:
+to begin would take most of their time.
 """
 
 import os
@@ -18,9 +20,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import chdir
+from contextlib import chdir, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 from tests.orchestrator.commands import Ended, orchestrate
 
@@ -48,6 +51,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _MARK = re.compile(r"<!-- ([a-z -]+): (.*?) -->")
+_CALL = re.compile(r"(splitbed\.\w+\([^)]*)\)")
 _COMMENT = re.compile(r"\s+# .*|^# .*")
 _SHELL = re.compile(r"[][|&;<>()$`*?~\"\\]")
 
@@ -83,14 +87,34 @@ class Block:
 
     def run(self, folder: Path) -> Ended:
         """Run it in `folder`, up to the first command that fails."""
-        if self.language == "python":
-            return _run([sys.executable, "-c", self.text], folder)
         more = self.marks.get("run with", "")
+        if self.language == "python":
+            text = _CALL.sub(rf"\1, {more})", self.text, count=1) if more else self.text
+            with chdir(folder):
+                exec(compile(text, self.place, "exec"), {"__name__": "__main__"})
+            return Ended(0, "", "")
         for command in self.commands:
             ended = _typed(f"{command} {more}", folder)
             if ended.code:
                 break
         return ended
+
+    @property
+    def measured_by(self) -> str:
+        """The tests that measure likewise, where its nodes need not begin."""
+        return self.marks.get("up to its nodes", "")
+
+    def begin(self, folder: Path) -> None:
+        """Type its commands in `folder`: each fails, or comes to where it brings up nodes."""
+        nodes = "orchestrator.testbed.testbed.remove_abandoned"  # before anything else of theirs
+        for command in self.commands:
+            with patch(nodes, side_effect=_NodesWouldBeginError), suppress(_NodesWouldBeginError):
+                ended = _typed(f"{command} {self.marks.get('run with', '')}", folder)
+                raise AssertionError(f"{command}: {ended.out}\n{ended.err}")
+
+
+class _NodesWouldBeginError(Exception):
+    """A command is about to bring up its nodes."""
 
 
 def _typed(line: str, folder: Path) -> Ended:

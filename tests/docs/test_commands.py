@@ -79,7 +79,9 @@ def test_every_mark_of_a_block_is_one_that_is_meant() -> None:
     for page in PAGES:
         marked = list(blocks(page, "sh", "python"))
         for block in marked:
-            assert block.marks.keys() <= {"not run", "run with", "stand-ins"}, block.place
+            known = {"not run", "up to its nodes", "run with", "stand-ins"}
+            assert block.marks.keys() <= known, block.place
+            assert (ROOT / block.measured_by).exists(), block.place
             assert set(block.stand_ins) <= set(STAND_INS), block.place
         written = page.read_text().count("<!-- ")
         assert written == sum(len(one.marks) for one in marked), f"{page.name}: a mark of none"
