@@ -1,4 +1,4 @@
-"""Runs `orchestrate` as a user does: a process of its own, a small model, a real link."""
+"""Runs `orchestrate` as a user types it: a small model, a real link."""
 
 import csv
 import json
@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 from tests.node.loopback import small_model
+from tests.orchestrator.commands import orchestrate
 from tests.shared_machine import AS_USUAL
 
 ORCHESTRATE = [sys.executable, "-m", "orchestrator"]
@@ -56,7 +58,16 @@ class Place:
         )
 
     def sweep(self, *options: str) -> "subprocess.CompletedProcess[str]":
-        return ended(self.start(*options))
+        """A sweep in this process."""
+        return self.orchestrate(*self.argv(*options)[len(ORCHESTRATE) :])
+
+    def orchestrate(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """A command in this process, as it is typed: to begin takes a quarter of a small sweep."""
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("TMPDIR", str(self.temporary))
+            patched.setattr("tempfile.tempdir", str(self.temporary))
+            done = orchestrate(*words)
+        return subprocess.CompletedProcess(words, done.code, done.out, done.err)
 
     def rows(self) -> list[dict[str, str]]:
         with (self.out / "summary.csv").open() as file:

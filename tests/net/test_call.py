@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import Place
 
 SWEEP = {
     "model": "espcn",
@@ -32,7 +32,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
     content = {"clause": "10.5", "name": "A call", "sweep": SWEEP}
     (place.folder / "call.yaml").write_text(yaml.safe_dump(content))
     words = [str(place.folder / "call.yaml"), "--out", str(place.out)]
-    done = ended(place.popen([*ORCHESTRATE, "scenario", "run", *words]))
+    done = place.orchestrate("scenario", "run", *words)
     assert "Tables of the clause" in done.stdout, done.stdout + done.stderr
     return place
 
@@ -81,7 +81,7 @@ def test_frames_that_crossed_are_as_good_as_those_that_were_judged_without_a_lin
 
 def test_the_document_has_the_tables_of_the_clause(scenario: Place) -> None:
     words = ["report", str(scenario.out), "--tr"]
-    done = ended(scenario.popen([*ORCHESTRATE, *words]))
+    done = scenario.orchestrate(*words)
     assert "Glass to glass (clause 10.5), ms, over 20 Mbit/s" in done.stdout
     assert "What 30 frames a second would need" in done.stdout
     assert json.loads((scenario.out / "sweep" / "run.json").read_text())["asked"]["flow"] == "call"

@@ -9,7 +9,7 @@ import pytest
 
 from netem.spec import Shape
 from netem.wire import wire_ms
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import Place
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -24,7 +24,7 @@ def searched(place: Place, *grid: str) -> dict[str, Any]:
     """The one row of a split that is searched alone."""
     own = ["--model", place.model, "--out", str(place.out), "--json"]
     own += ["--split", "2:4", "--bw", f"{MBIT:g}"]
-    done = ended(place.popen([*ORCHESTRATE, "capacity", *own, *QUICK, *grid]))
+    done = place.orchestrate("capacity", *own, *QUICK, *grid)
     told = json.loads(done.stdout)
     assert done.returncode == (told["verdict"] != "VALID"), done.stderr
     (row,) = told["rows"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from splitbed.tasks.boxes import read_boxes
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import Place
 
 pytestmark = pytest.mark.measures  # how much slower the slowed UE is
 RUNS = 3
@@ -133,7 +133,7 @@ def test_a_codec_that_fails_costs_its_cell_and_no_more(tmp_path: Path, backend: 
     words = ["--model", str(tmp_path / "large.onnx"), "--out", str(place.out), "--no-profile"]
     words += ["--split", "1:1", "--bw", "50", "--codec", "fp16,bf16", "--no-delivery"]
     words += ["--runs", "3"]
-    done = ended(place.popen([*ORCHESTRATE, "sweep", *words, "--link-backend", backend]))
+    done = place.orchestrate("sweep", *words, "--link-backend", backend)
     assert done.returncode == 1
     rows = {row["codec"]: row for row in place.rows()}
     assert (rows["fp16"]["valid"], rows["bf16"]["valid"]) == ("false", "true")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import Place
 
 SWEEP = {
     "model": "shapesnet",
@@ -14,7 +14,7 @@ SWEEP = {
     "bw": 50,
     "runs": 3,
     "codec": ["raw", "int8+zstd"],
-    "accuracy-frames": 20,
+    "accuracy-frames": 5,
     "profile": False,
     "delivery": False,
 }
@@ -29,7 +29,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
     for name, content in (("o.yaml", other), ("main.yaml", main)):
         (place.folder / name).write_text(yaml.safe_dump(content))
     words = [str(place.folder / "main.yaml"), "--out", str(place.out)]
-    done = ended(place.popen([*ORCHESTRATE, "scenario", "run", *words]))
+    done = place.orchestrate("scenario", "run", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     return place
 

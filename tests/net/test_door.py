@@ -12,6 +12,8 @@ from tests.node.loopback import LAYERS, small_model
 
 pytestmark = pytest.mark.usefixtures("backend")
 
+RUNS = 3
+
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -25,21 +27,6 @@ def nothing_is_left(tmp_path: Path) -> bool:
     return not nodes and not any((tmp_path / "tmp").glob("splitbed-*"))
 
 
-def test_a_sweep_is_followed_and_given_back(model: Path, tmp_path: Path) -> None:
-    steps: list[splitbed.Step] = []
-    run = splitbed.sweep(
-        model, split="2:4", bw=[20], profile=False, out=tmp_path / "run", progress=steps.append
-    )
-    assert run.verdict.valid, run.verdict.reasons
-    assert {row.split for row in run.rows} == {f"0:{LAYERS}", "2:4", f"{LAYERS}:0"}
-    done = [step.done for step in steps if step.kind == "done"]
-    # three cells, the anchors once more, and what was disturbed
-    assert done == [*range(1, len(done) + 1)]
-    assert len(done) >= 5
-    assert sum(step.kind == "frame" for step in steps) >= len(run.frames) >= 15
-    assert nothing_is_left(tmp_path)
-
-
 def test_what_a_follower_raises_or_leaves_ends_the_sweep_which_can_be_gone_on_with(
     model: Path, tmp_path: Path
 ) -> None:
@@ -48,7 +35,15 @@ def test_what_a_follower_raises_or_leaves_ends_the_sweep_which_can_be_gone_on_wi
             raise ZeroDivisionError("mine")
 
     with pytest.raises(ZeroDivisionError, match="mine"):
-        splitbed.sweep(model, bw=20, profile=False, out=tmp_path / "run", progress=fail)
+        splitbed.sweep(
+            model,
+            split="2:4",
+            bw=[20],
+            runs=RUNS,
+            profile=False,
+            out=tmp_path / "run",
+            progress=fail,
+        )
     assert nothing_is_left(tmp_path)
     assert not splitbed.open_run(tmp_path / "run").verdict.valid
 
@@ -59,10 +54,16 @@ def test_what_a_follower_raises_or_leaves_ends_the_sweep_which_can_be_gone_on_wi
     assert len(splitbed.open_run(step.folder).rows) >= 1
     assert nothing_is_left(tmp_path)
 
-    *_, last = splitbed.follow(resume=step.folder)
-    assert last.done == last.cells
-    run = splitbed.open_run(step.folder)
+    steps: list[splitbed.Step] = []
+    run = splitbed.sweep(resume=step.folder, progress=steps.append)
     assert run.verdict.valid, run.verdict.reasons
+    assert {row.split for row in run.rows} == {f"0:{LAYERS}", "2:4", f"{LAYERS}:0"}
+    done = [one.done for one in steps if one.kind == "done"]
+    # three cells, the anchors once more, and what was disturbed
+    assert done == [*range(1, len(done) + 1)]
+    assert len(done) >= 5
+    assert sum(one.kind == "frame" for one in steps) >= 4 * RUNS <= len(run.frames)
+    assert nothing_is_left(tmp_path)
 
 
 def test_ctrl_c_ends_a_sweep_and_all_is_cleaned_up(model: Path, tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ OTHERS = [
 ]
 
 
+DELAY_MS = 5
+"""Of links under a load."""
+
+
 @pytest.fixture(scope="module", params=OTHERS)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Place:
     """One sweep of a flow, read by several tests."""
@@ -100,51 +104,46 @@ def test_a_chain_is_measured_over_both_of_its_links(tmp_path: Path) -> None:
     assert edge.value("uplink2_bytes") == 0
 
 
+def test_frames_that_end_elsewhere_are_all_accounted_for_under_a_load(tmp_path: Path) -> None:
+    rows = under_load(Place(tmp_path), "call", "--bw", "20")
+    assert all(row.valid or "stages leave" in row.reason for row in rows)
+
+
 def test_two_heads_are_measured_through_one_link_that_they_share(tmp_path: Path) -> None:
-    place, file = Place(tmp_path), tmp_path / "shared.yaml"
     shared = resources.files("topologies") / "multi-head-shared.yaml"
-    file.write_text(shared.read_text())
-    asked = ["--topology", str(file), "--flow", "multi-head", "--split", "2:4"]
-    done = place.sweep(*asked, "--bw", "5", "--delay-ms", "2", "--no-delivery", "--runs", "3")
-    assert done.returncode in (0, 1), done.stderr + done.stdout
-    for row in rows_of(place):
+    (file := tmp_path / "shared.yaml").write_text(shared.read_text())
+    for row in under_load(Place(tmp_path), "multi-head", "--bw", "5", "--topology", str(file)):
         assert row.valid or "stages leave" in row.reason, row.reason
-        assert row.link == "5 Mbit/s, 2 ms, shared by 2 UEs"
+        assert row.link == f"5 Mbit/s, {DELAY_MS} ms, shared by 2 UEs"
         assert row.link_down_mbit == pytest.approx(5, rel=0.03)
         both = [row.value(f"{hop}_bytes") for hop in ("downlink", "downlink2")]
         assert both[0] == both[1]
         # what both get goes over the link one after the other, whoever is first
         once_ms = wire_ms(int(float(str(both[0]))), symmetric(rate_mbit=5).downlink)
-        assert (row.e2e_ms or 0) > 2 * once_ms + 2
+        assert (row.e2e_ms or 0) > 2 * once_ms + DELAY_MS
         assert row.e2e_over_bound is not None
         assert row.e2e_over_bound >= 0.98
 
 
-@pytest.mark.parametrize("flow", ["remote-source", "call", "multi-head"])
-def test_frames_that_end_elsewhere_are_all_accounted_for_under_a_load(
-    flow: str, tmp_path: Path
-) -> None:
-    place, few = Place(tmp_path), ["--no-delivery", "--no-profile", "--runs", "12"]
-    if flow == "multi-head":
-        shared = resources.files("topologies") / "multi-head-shared.yaml"
-        (file := tmp_path / "shared.yaml").write_text(shared.read_text())
-        few += ["--topology", str(file)]
-    asked = ["--flow", flow, "--split", "2:4", "--bw", "20", "--delay-ms", "5", *few]
-    done = place.sweep(*asked, "--load", "fps:20", "--in-flight", "3")
+def under_load(place: Place, flow: str, *link: str) -> list[Row]:
+    """The rows of a sweep under a load, all of whose frames are accounted for."""
+    asked = ["--flow", flow, "--split", "2:4", *link, "--delay-ms", f"{DELAY_MS}"]
+    few = ["--no-delivery", "--runs", "12", "--load", "fps:20", "--in-flight", "3"]
+    done = place.sweep(*asked, *few)
     assert done.returncode in (0, 1), done.stderr + done.stdout
     table = rows_of(place)
     assert len(table) == 3
     for row in table:
-        assert row.valid or "stages leave" in row.reason, row.reason
         lost = (row.late, row.dropped_source, row.dropped_edge, row.errors)
         assert row.offered == (row.done or 0) + sum(one or 0 for one in lost)
         assert row.offered % 12 == 0  # of each time that it was measured
         assert row.done
     # its source has heard of a frame a way back later than that was done, over each link
-    ways_ms = 10 if flow == "call" else 5
+    ways_ms = DELAY_MS * (2 if flow == "call" else 1)
     lines = (place.out / "samples.jsonl").read_text().splitlines()
     frames = [one for line in lines if "heard_ns" in (one := json.loads(line))]
     assert frames
     for one in frames:
         assert one["heard_ns"] - one["done_ns"] >= ways_ms * 1e6
         assert one["done_ns"] >= one["due_ns"] + ways_ms * 1e6
+    return table

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import Place
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def plan(place: Place, out: Path, *more: str) -> "subprocess.CompletedProcess[st
     words += ["--bw", "20,100,100000", "--delay", "0", "--out", str(out), "--json", *more]
     (times := place.folder / "times.txt").write_text("".join(f"{n / 20}\n" for n in range(12)))
     words += ["--load", f"trace:{times}"]
-    return ended(place.popen([*ORCHESTRATE, "plan", *words]))
+    return place.orchestrate("plan", *words)
 
 
 def test_the_closest_links_are_measured_and_held_against(verified: tuple[Place, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from netem.wire import wire_bytes
 from orchestrator.results.profile import PUBLISHED_COLUMNS
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import Place
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -17,24 +17,30 @@ PART1_BYTES_13 = (1_000_000, 1_200_000)
 """Of part 1 at 13:18; the published table has 1049 KiB there."""
 
 
-class PosePlace(Place):
-    """A place where PoseNet is swept."""
-
-    @property
-    def model(self) -> str:
-        return "posenet"
-
-    def scenario(self, *words: str) -> list[str]:
-        return [*ORCHESTRATE, "scenario", *words]
-
-
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
-    place = PosePlace(tmp_path_factory.mktemp("posenet"))
-    done = place.sweep("--split", "13:18,29:2", "--bw", "50", "--profile")
+def scenario(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
+    """The scenario of two splits at one rate."""
+    del backend  # only for its skip
+    place = Place(tmp_path_factory.mktemp("scenario"))
+    words = ("10.2", "--split", "13:18,29:2", "--bw", "50", "--out", str(place.out))
+    done = place.orchestrate("scenario", "run", *words)
     assert done.returncode == 0, done.stdout + done.stderr
     (place.folder / "stdout").write_text(done.stdout)
     return place
+
+
+@pytest.fixture(scope="module")
+def place(scenario: Place) -> Place:
+    """Its sweep."""
+    return Swept(scenario.folder)
+
+
+class Swept(Place):
+    """The sweep of a scenario."""
+
+    @property
+    def out(self) -> Path:
+        return super().out / "sweep"
 
 
 def test_the_sweep_runs_on_tflite_and_every_row_is_valid(place: Place) -> None:
@@ -97,16 +103,6 @@ def test_predicted_times_stand_beside_measured_ones(place: Place) -> None:
     assert "The profiles predicted end-to-end times" in (place.folder / "stdout").read_text()
 
 
-@pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
-    """The scenario of one split at one rate."""
-    place = PosePlace(tmp_path_factory.mktemp("scenario"))
-    words = ("run", "10.2", "--split", "27:4", "--bw", "50", "--out", str(place.out))
-    done = ended(place.popen(place.scenario(*words)))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return place
-
-
 def test_a_scenario_leaves_one_folder_with_the_tables_of_the_clause(scenario: Place) -> None:
     names = {path.name for path in scenario.out.iterdir()}
     assert names >= {"scenario.yaml", "scenario.md", "verification.csv", "tables.md", "sweep"}
@@ -119,23 +115,22 @@ def test_a_scenario_leaves_one_folder_with_the_tables_of_the_clause(scenario: Pl
     with (scenario.out / "verification.csv").open() as file:
         assert [row["verdict"] for row in csv.DictReader(file)] == ["PASSED"] * 32
     with (scenario.out / "table-measured.csv").open() as file:
-        assert [row["layers_on_client"] for row in csv.DictReader(file)] == ["0", "27", "31"]
+        assert [row["layers_on_client"] for row in csv.DictReader(file)] == ["0", "13", "29", "31"]
 
 
 def test_a_scenario_that_was_stopped_goes_on_where_it_was(scenario: Place, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(scenario.out, copy)
     cells = copy / "sweep" / "cells.jsonl"
-    kept = "".join(cells.read_text().splitlines(keepends=True)[:2])
+    kept = "".join(cells.read_text().splitlines(keepends=True)[:3])
     cells.write_text(kept)
     (copy / "tables.md").unlink()
     verified = (copy / "verification.csv").stat().st_mtime_ns
-    place = PosePlace(tmp_path)
-    done = ended(place.popen(place.scenario("run", str(copy), "--resume")))
+    done = Place(tmp_path).orchestrate("scenario", "run", str(copy), "--resume")
     assert done.returncode == 0, done.stdout + done.stderr
     assert cells.read_text().startswith(kept)
     keys = [json.loads(line)["key"] for line in cells.read_text().splitlines()]
-    assert len(set(keys[:3])) == 3  # those after were disturbed, and ended twice
+    assert len(set(keys[:4])) == 4  # those after were disturbed, and ended twice
     assert (copy / "verification.csv").stat().st_mtime_ns == verified
     assert (copy / "tables.md").exists()
 
@@ -147,21 +142,19 @@ def test_a_scenario_is_not_gone_on_with_under_other_options(
     shutil.copytree(scenario.out, copy)
     text = (copy / "scenario.yaml").read_text()
     (copy / "scenario.yaml").write_text(text.replace("bw: '50'", "bw: '40'"))
-    place = PosePlace(tmp_path)
-    done = ended(place.popen(place.scenario("run", str(copy), "--resume")))
+    done = Place(tmp_path).orchestrate("scenario", "run", str(copy), "--resume")
     assert done.returncode == 2
     assert "these have changed since: options" in done.stderr
 
 
 def test_a_scenario_whose_cells_all_failed_says_so_without_a_traceback(tmp_path: Path) -> None:
-    place = PosePlace(tmp_path)
+    place = Place(tmp_path)
     file = tmp_path / "hasty.yaml"
-    sweep = "{model: shapesnet, split: stage2, bw: 5, frame-timeout-s: 0.001, profile: false,"
+    sweep = f"{{model: {place.model}, split: '0:6', bw: 5, frame-timeout-s: 0.001, profile: false,"
     sweep += " delivery: false}"
     file.write_text(f"{{clause: x, name: hasty, sweep: {sweep}}}")
-    out = str(tmp_path / "out")
-    done = ended(place.popen(place.scenario("run", str(file), "--out", out)))
+    done = place.orchestrate("scenario", "run", str(file), "--out", str(place.out))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "INVALID" in done.stdout
-    assert "stage2 at 5 Mbit/s" in done.stdout
+    assert "network anchor at 5 Mbit/s" in done.stdout

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import Place
 
 SCENARIO = {
     "clause": "9.4",
@@ -24,7 +24,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Path:
     del backend  # only for its skip
     place = Place(tmp_path_factory.mktemp("quantisation"))
     (file := place.folder / "mine.yaml").write_text(yaml.safe_dump(SCENARIO))
-    done = ended(place.popen([*ORCHESTRATE, "scenario", "run", str(file), "--out", str(place.out)]))
+    done = place.orchestrate("scenario", "run", str(file), "--out", str(place.out))
     assert done.returncode == 0, done.stdout + done.stderr
     return place.out
 

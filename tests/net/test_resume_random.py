@@ -1,4 +1,4 @@
-"""A sweep that is killed at random moments and resumed; and its run, packed and run again."""
+"""A sweep of blocks, killed at random moments and resumed; and its run, packed and run again."""
 
 import json
 import random
@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 
 from orchestrator.results.archive import extract
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from orchestrator.results.reading import read
+from tests.net.sweeps import ORCHESTRATE, Place
 from tests.shared_machine import until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
 KILLS, SEED = 3, 6
-CELLS = 6
-ASKED = ("--split", "3:3", "--bw", "10,50", "--runs", "3")
+CELLS, BLOCKS = 6, 2
+ASKED = ("--split", "3:3", "--bw", "10,50", "--runs", "3", "--blocks", f"{BLOCKS}")
+ANCHORS = ("0:6", "6:0")
 
 
 def lines(place: Place, name: str) -> list[dict[str, Any]]:
@@ -63,7 +65,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, backend: str) -> tuple[Plac
         process.kill()
         process.communicate()
         journals.append((place.out / "cells.jsonl").read_text() if place.cells() else "")
-    done = ended(go_on(place))
+    done = place.orchestrate("sweep", "--resume", str(place.out))
     assert done.returncode == 0, done.stderr + done.stdout
     assert len(journals[0].splitlines()) < CELLS
     return place, journals
@@ -93,9 +95,34 @@ def test_every_frame_of_a_cell_is_there_once(killed: tuple[Place, list[str]]) ->
     for cell in lines(place, "cells.jsonl"):
         assert frames[cell["attempt"]] == [0, 1, 2]
         assert cell["frames"] == 3
-    # the anchors were measured once more at the end
-    expected = ["6" if row["split"] in ("0:6", "6:0") else "3" for row in place.rows()]
-    assert [row["frames"] for row in place.rows()] == expected
+
+
+def test_a_row_has_the_frames_of_both_blocks_and_an_anchors_those_of_once_more(
+    killed: tuple[Place, list[str]],
+) -> None:
+    place, _ = killed
+    for row, visits in zip(place.rows(), read(place.out).visits, strict=True):
+        blocks = [0, 1, 2] if row["split"] in ANCHORS else [0, 1]
+        assert [visit.block for visit in visits] == blocks
+        assert all(visit.error is None for visit in visits)
+        assert (row["frames"], row["blocks"]) == (str(3 * len(blocks)), str(BLOCKS))
+        assert row["e2e_covers"] == "blocks of this run"
+        assert row["e2e_coverage_pct"] == ""
+
+
+def test_each_block_has_an_order_of_its_own_and_the_anchors_come_after_all(
+    killed: tuple[Place, list[str]],
+) -> None:
+    place, _ = killed
+    order = "random (seed 0), in each of 2 blocks anew, the anchors once more at the end"
+    assert place.run_json()["order"] == order
+    first = [cell for cell in lines(place, "cells.jsonl") if cell["measured"] == 1]
+    links_and_anchors = 2 * len(ANCHORS)
+    expected = [0] * CELLS + [1] * CELLS + [BLOCKS] * links_and_anchors
+    assert [cell["block"] for cell in first] == expected
+    keys = [cell["key"] for cell in first]
+    assert sorted(keys[:CELLS]) == sorted(keys[CELLS : 2 * CELLS])
+    assert keys[:CELLS] != keys[CELLS : 2 * CELLS]
 
 
 def test_rows_are_in_the_order_of_the_grid_and_cells_were_measured_in_another(
@@ -104,11 +131,12 @@ def test_rows_are_in_the_order_of_the_grid_and_cells_were_measured_in_another(
     place, _ = killed
     rows = [(row["split"], row["bw_mbit"]) for row in place.rows()]
     assert rows == [(split, bw) for split in ("0:6", "3:3", "6:0") for bw in ("10", "50")]
-    assert [cell["key"] for cell in lines(place, "cells.jsonl")] != place.run_json()["grid"]
+    in_time = [cell["key"] for cell in lines(place, "cells.jsonl")]
+    assert in_time[:CELLS] != place.run_json()["grid"]
 
 
 def replayed(place: Place, *words: str) -> "subprocess.CompletedProcess[str]":
-    return ended(place.popen([*ORCHESTRATE, "replay", *words]))
+    return place.orchestrate("replay", *words)
 
 
 def test_its_archive_is_run_again_without_the_model_and_agrees(
@@ -116,8 +144,8 @@ def test_its_archive_is_run_again_without_the_model_and_agrees(
 ) -> None:
     place, _ = killed
     archive, again = tmp_path / "run.zip", tmp_path / "again"
-    pack = [*ORCHESTRATE, "pack", str(place.out), "--with-model", "--out", str(archive)]
-    subprocess.run(pack, check=True, stdout=subprocess.PIPE)
+    packed = place.orchestrate("pack", str(place.out), "--with-model", "--out", str(archive))
+    assert packed.returncode == 0, packed.stderr
     model = Path(place.model)
     model.rename(hidden := tmp_path / "hidden")
     try:
@@ -126,8 +154,7 @@ def test_its_archive_is_run_again_without_the_model_and_agrees(
         hidden.rename(model)
     assert done.returncode == 0, done.stderr + done.stdout
     words = done.stderr.rpartition("cross-check it with: orchestrate ")[2].split()
-    check = subprocess.run([*ORCHESTRATE, *words, "--json"], stdout=subprocess.PIPE, check=False)
-    found = json.loads(check.stdout)
+    found = json.loads(place.orchestrate(*words, "--json").stdout)
     assert found["deterministic"]["verdict"] == "REPRODUCED"
     assert len(found["rows"]) == CELLS
     # of a model of milliseconds, on a machine that others use, times are not sure to be
@@ -138,8 +165,8 @@ def test_a_model_that_is_not_the_archives_is_refused_before_anything_is_sent(
 ) -> None:
     place, _ = killed
     archive = tmp_path / "run.zip"
-    pack = [*ORCHESTRATE, "pack", str(place.out), "--out", str(archive)]
-    subprocess.run(pack, check=True, stdout=subprocess.PIPE)
+    packed = place.orchestrate("pack", str(place.out), "--out", str(archive))
+    assert packed.returncode == 0, packed.stderr
     assert extract(archive, tmp_path / "unpacked").model is None
     (other := tmp_path / "other.onnx").write_bytes(Path(place.model).read_bytes() + b"\x32\x00")
     words = (str(archive), "--out", str(tmp_path / "again"), "--model", str(other))

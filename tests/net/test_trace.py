@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.sweeps import ORCHESTRATE, Place, ended
+from tests.net.sweeps import Place
 
 pytestmark = pytest.mark.usefixtures("backend")
 
 
 def test_a_policy_that_measures_beats_the_worst_split_and_no_frame_is_lost(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    (trace := tmp_path / "trace.csv").write_text("0,20\n2,1\n4,20\n")
+    (trace := tmp_path / "trace.csv").write_text("0,20\n1,1\n2.5,20\n")
     options = ["--split", "2:4", "--policy", "static:2:4,argmin", "--bw-trace", str(trace)]
     own = ["--model", place.model, "--out", str(place.out)]
-    done = ended(place.popen([*ORCHESTRATE, "trace", *own, *options]))
+    done = place.orchestrate("trace", *own, *options)
     told = json.loads((place.out / "trace.json").read_text())
     assert told["verdict"] in done.stdout, done.stderr + done.stdout
     # on a machine that others use the link may be late, and then it says so
