@@ -14,7 +14,6 @@ from typing import Any, NoReturn, cast
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from splitbed.ending import on_signals
 from splitbed.errors import MachineError, NodeError
@@ -181,6 +180,8 @@ def _started(
     names = (*plane.services, health.SERVICE_NAME)
     for name in ("", *names):
         servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    from grpc_reflection.v1alpha import reflection  # takes a while; the orchestrator has no server
+
     reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)
     try:
         if config.tls is None:
