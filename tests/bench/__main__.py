@@ -50,9 +50,10 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "soak": soak.figures,
     "fleet": fleet.kills,
     "fleet-head": fleet.head,
+    "fleet-slurm": fleet.slurm,
     "fleet-time": fleet.times,
 }
-LONG = {"batching", "soak", "fleet", "fleet-head", "fleet-time"}
+LONG = {"batching", "soak", "fleet", "fleet-head", "fleet-slurm", "fleet-time"}
 """Of minutes: run where they are named."""
 
 

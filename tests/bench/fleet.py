@@ -1,12 +1,14 @@
 """Sweeps on machines beside one another here: workers killed at random, and how wall time falls."""
 
+import os
 import random
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -63,11 +65,25 @@ def head(folder: Path) -> Iterator[Figure]:
     yield Figure("links that a machine measured that joined late", len(late), bar=Bar(least=1))
 
 
-def _wrong(place: Place, process: "subprocess.Popen[str]", links: int) -> tuple[bool, str]:
+def slurm(folder: Path) -> Iterator[Figure]:
+    """What becomes of a sweep of which one of submitit's jobs is killed."""
+    os.environ["SPLITBED_CACHE"] = str(folder)
+    (place := Place(folder / "killed")).folder.mkdir()
+    process = place.start(*ASKED, "--on", "submitit:cluster=local")
+    killed = _killed(process, folder, random.Random(SEED), 1)
+    wrong, said = _wrong(place, process, 2, [socket.gethostname()])
+    print(f"fleet-slurm: {killed} killed, {said}", file=sys.stderr, flush=True)
+    yield Figure("jobs killed as they measured", killed, bar=Bar(least=1))
+    yield Figure("sweeps with a cell lost or doubled", wrong, bar=_0)
+
+
+def _wrong(
+    place: Place, process: "subprocess.Popen[str]", links: int, hosts: Collection[str] = HOSTS
+) -> tuple[bool, str]:
     """Whether the run of a sweep, once that has ended, is other than whole; and in words."""
     done = ended(process, LONG_S)
     try:
-        check_whole(place, links)
+        check_whole(place, links, hosts)
     except (AssertionError, OSError) as error:
         return True, f"exit {done.returncode}: {error}\n{done.stderr}"
     return False, f"exit {done.returncode}: whole"

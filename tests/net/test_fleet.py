@@ -5,7 +5,6 @@ The machines are Rays beside one another here, each with a name, a cache and a l
 
 import random
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -36,21 +35,16 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.close()
 
 
-def a_worker_is_killed(process: "subprocess.Popen[str]", cache: Path, at_once: int) -> None:
-    """One of so many that measure at once, at a random time."""
-    until(lambda: len(measuring(cache)) == at_once, process)
-    time.sleep(random.Random(3).uniform(0, 2))
-    worker = measuring(cache)[0].parent()
-    assert worker is not None
-    worker.kill()
-
-
 def test_two_machines_make_the_run_that_one_makes_and_a_lost_worker_costs_nothing(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     place = Place(tmp_path)
     process = place.start(*ASKED, "--on", cluster.address)
-    a_worker_is_killed(process, cluster.cache, 2)
+    until(lambda: len(measuring(cluster.cache)) == 2, process)
+    time.sleep(random.Random(3).uniform(0, 2))
+    worker = measuring(cluster.cache)[0].parent()
+    assert worker is not None
+    worker.kill()
     done = ended(process)
     assert done.returncode in (0, 1), done.stderr
     assert "is sent again" in done.stderr
@@ -58,17 +52,14 @@ def test_two_machines_make_the_run_that_one_makes_and_a_lost_worker_costs_nothin
     assert {str(one.relative_to(place.out)) for one in place.out.rglob("*")} == OF_ONE_MACHINE
 
 
-def test_slurms_jobs_measure_one_at_a_time_on_a_machine_and_a_lost_one_costs_nothing(
+def test_slurms_jobs_measure_one_at_a_time_on_a_machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("submitit")
     monkeypatch.setenv("SPLITBED_CACHE", str(tmp_path))
     place = Place(tmp_path)
-    process = place.start(*ASKED, "--on", "submitit:cluster=local")
-    a_worker_is_killed(process, tmp_path, 1)
-    done = ended(process)
+    done = place.sweep(*ASKED, "--on", "submitit:cluster=local")
     assert done.returncode in (0, 1), done.stderr
-    assert "is sent again" in done.stderr
     check_whole(place, hosts=[socket.gethostname()])
     began = [cell["attempt"].split(" at ")[1] for cell in lines(place, "cells.jsonl")]
     links = [cell["link"]["uplink"]["rate_mbit"] for cell in lines(place, "cells.jsonl")]
