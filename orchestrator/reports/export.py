@@ -227,7 +227,7 @@ _AFTER: dict[str, Callable[[Row], str]] = {
     "accuracy_drop": lambda row: _share(row.accuracy_drop),
     "valid": valid_word,
 }
-_OPTIONAL = ("ue", "load", "response_ms", "accuracy", "accuracy_drop")
+_OPTIONAL = ("precision", "ue", "load", "response_ms", "accuracy", "accuracy_drop")
 _NOTES = (
     "Times are medians of the counted frames [exact interval, and in how many cases such a one "
     "holds the median; of fewer frames than 6, their range]; MB is 10^6 bytes; over bound is "
