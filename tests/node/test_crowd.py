@@ -15,8 +15,10 @@ from netem.spec import symmetric
 from orchestrator.ask.crowd import OwnUe
 from orchestrator.ask.load import load_named
 from orchestrator.ask.pace import Pace
+from orchestrator.ask.precision import Precision
 from orchestrator.ask.sweep.cell import Cell, Visit
 from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.measure.calibration import convert
 from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.frames import Taken
 from orchestrator.measure.loads.crowd import CrowdFrames
@@ -119,6 +121,18 @@ def test_ues_are_cut_and_coded_each_as_it_is_to_be(crowd: Crowd) -> None:
     sent = {one.record.ue: one.record.encoded_bytes for one in crowd.frames(cell, 3)}
     one_map = 8 * 16 * 16 * 4
     assert sent == {first: one_map, second: 2 * one_map // 2, third: 0}
+
+
+def test_ues_cut_at_several_places_have_each_its_parts_in_the_precision_asked_for(
+    crowd: Crowd,
+) -> None:
+    cell = crowd.cell(2, OwnUe(UES[0]), OwnUe(UES[1], "3:3", 3), OwnUe(UES[2], "1:5", 1))
+    asked = replace(cell.configuration, precision=Precision(edge="fp16"))
+    convert(sweep_config({"model": "small"}), crowd.splits.model, asked.each)
+    crowd.load(cell := replace(cell, configuration=asked))
+    taken = [*crowd.frames(cell, 3)]
+    assert {one.record.ue for one in taken} == {*UES}
+    assert all(0 < (one.record.max_abs_diff or 0) < 0.01 for one in taken)
 
 
 def test_fewer_ues_run_on_the_same_nodes_while_the_others_are_silent(crowd: Crowd) -> None:

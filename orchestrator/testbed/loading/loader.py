@@ -47,9 +47,7 @@ class Loader:
         every = [one for one in placed if one[0] == self._holder]
         own = every[0] if every else None
         spans = [*dict.fromkeys(span for _, span in fetched)]
-        for span in dict.fromkeys([*spans, *(own for _, own in every)]):
-            if span.version:
-                give_version(self._pair.nodes[self._holder], self._model, span)
+        self._give_versions([*spans, *(span for _, span in every[:1])])
         loading = self._loading(own, spans, warmup, keep)
         try:
             loaded = {
@@ -72,8 +70,15 @@ class Loader:
             loaded[own] = reply
         for another in every[1:]:  # UEs are cut at several places
             beside = [*keep, *placed]
+            self._give_versions([another[1]])  # with the one before, it would be dropped by that
             loaded[another] = self._loaded(self._loading(another, [], warmup, beside))
         return loaded
+
+    def _give_versions(self, spans: Sequence[Span]) -> None:
+        """Give the node that cuts the files that it needs at its next load, and keeps from then."""
+        for span in dict.fromkeys(spans):
+            if span.version:
+                give_version(self._pair.nodes[self._holder], self._model, span)
 
     def _bring(
         self, name: str, span: Span, warmup: int, keep: Collection[Placed]
