@@ -19,7 +19,7 @@ from typing import Any
 from orchestrator.fleet.fleet import Came, Fleet
 from orchestrator.fleet.order import Answer, Order
 from splitbed.ending import WITH_US
-from splitbed.errors import MachineError
+from splitbed.errors import MachineError, SplitbedError, shorten
 
 _END_S = 20.0
 
@@ -35,7 +35,8 @@ class Apart(Fleet):
         self._pipe: Connection | None = None
         self._files: dict[str, Path] = {}
         self._sent: dict[str, Order] = {}
-        self._lost: list[Order] = []
+        self._why = ""
+        self._lost: list[Came] = []
 
     def open(self, spool: Path) -> None:
         self._spool = spool
@@ -61,22 +62,25 @@ class Apart(Fleet):
 
     def send(self, order: Order, avoiding: Collection[str] = (), near: str = "") -> None:
         self._sent[order.key] = order
-        with suppress(_EndedError):  # which `next` tells of
+        try:
             self._asked("send", order, [*avoiding], near)
+        except MachineError as error:  # which `next` tells of
+            self._end(error)
 
     def next(self, timeout_s: float) -> Came | None:
         if self._lost:
-            return Came(self._lost.pop(), lost=f"{self.words} was lost")
+            return self._lost.pop()
         try:
             if self._pipe is None:
                 self.open(self._spool)
                 self._asked("offer", self._files)
-                self._lost += self._sent.values()
+                self._lost += [Came(order, lost=self._why) for order in self._sent.values()]
                 self._sent.clear()
+                self._why = ""
                 return None
             came: Came | None = self._asked("next", timeout_s)
-        except MachineError:
-            self._end()
+        except MachineError as error:
+            self._end(error)
             time.sleep(timeout_s)
             return None
         if came:
@@ -95,19 +99,20 @@ class Apart(Fleet):
         self._end()
 
     def _asked(self, name: str, *told: object) -> Any:
-        """What it answers; raises what it raised, and MachineError where it has ended."""
+        """What it answers; raises what it raised, and MachineError where it failed or has ended."""
         if self._pipe is None:
-            raise _EndedError(f"{self.words} was lost")
+            raise MachineError(f"{self.words} was lost")
         try:
             self._pipe.send((name, told))
             failed, answer = self._pipe.recv()
         except (EOFError, OSError):
-            raise _EndedError(f"{self.words} was lost") from None
+            raise MachineError(f"{self.words} was lost") from None
         if failed:
             raise answer
         return answer
 
-    def _end(self) -> None:
+    def _end(self, why: MachineError | None = None) -> None:
+        self._why = self._why or str(why or "")
         if self._pipe:
             self._pipe.close()
         self._pipe = None
@@ -116,10 +121,6 @@ class Apart(Fleet):
                 self._process.wait(_END_S)
             self._process.kill()
             self._process.wait()
-
-
-class _EndedError(MachineError):
-    """The process has ended."""
 
 
 def main() -> None:
@@ -132,8 +133,11 @@ def main() -> None:
             name, told = pipe.recv()
             try:
                 answer = False, getattr(fleet, name)(*told)
-            except Exception as error:  # whatever it is, who asked is told
+            except SplitbedError as error:
                 answer = True, error
+            except Exception as error:  # of any kind, which may not be there where it was asked
+                told = shorten(str(error) or type(error).__name__)
+                answer = True, MachineError(f"{fleet.words} failed: {told}")
             pipe.send(answer)
     os._exit(0)  # a head that is gone would be waited for
 

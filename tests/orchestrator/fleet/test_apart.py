@@ -71,6 +71,47 @@ def test_what_an_engine_that_ended_was_sent_is_lost_and_can_be_sent_to_another(
         fleet.close()
 
 
+class Breaks(Ends):
+    """It cannot be sent to at first, as one whose connection is gone."""
+
+    def send(self, order: Order, avoiding: Collection[str] = (), near: str = "") -> None:
+        if not (ended := self.folder / "ended").exists():
+            ended.touch()
+            raise _GoneError
+        super().send(order, avoiding, near)
+
+    def any_left(self, avoiding: Collection[str]) -> bool:
+        raise ConnectionError("no head")
+
+    def looked_at(self, order: Order) -> Sequence[Answer]:
+        raise ConnectionError("no head")
+
+
+class _GoneError(ConnectionError):
+    """Pickle makes none of it."""
+
+    def __init__(self) -> None:
+        super().__init__("gone")
+        self.by = lambda: None
+
+
+def test_what_an_engine_fails_by_is_told_and_another_is_begun(tmp_path: Path) -> None:
+    fleet = Apart(Breaks(tmp_path))
+    fleet.open(tmp_path)
+    try:
+        with pytest.raises(MachineError, match="an engine failed: no head"):
+            fleet.looked_at(ORDER)
+        assert not fleet.any_left(())
+        fleet.send(ORDER)
+        assert fleet.next(0.1) is None
+        lost = fleet.next(0.1)
+        assert lost and (lost.order, lost.lost) == (ORDER, "an engine failed: gone")
+        fleet.send(ORDER)
+        assert fleet.next(0.1) == Came(ORDER, Answer(machine=""))
+    finally:
+        fleet.close()
+
+
 def test_what_it_raises_is_raised_here(tmp_path: Path) -> None:
     fleet = Apart(Ends(tmp_path / "none"))
     with pytest.raises(MachineError, match="no folder"):
