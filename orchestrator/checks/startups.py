@@ -56,7 +56,11 @@ def compare_startups(base: TransitReading, other: TransitReading) -> Comparison[
     changes = tuple(_change(p, base, other, w) for p, w in zip(told, words, strict=True))
     only = [f"not compared, INVALID in one: {_words(point)}" for point in both if point not in told]
     for reading, points, others in ((base, mine, theirs), (other, theirs, mine)):
-        only += [f"only in {reading.name}: {_words(p)}" for p in points if p not in others]
+        alone = [p for p in points if p not in others or (_came(reading, p) and p not in both)]
+        only += [f"only in {reading.name}: {_words(point)}" for point in alone]
+    sent = [p for p in mine if p in theirs and p in base.startups_ms]
+    failed = [p for p in sent if not (_came(base, p) or _came(other, p))]
+    only += [f"without a delivery in both: {_words(point)}" for point in failed]
     remarks = [*_remarks(base, other), *_bytes_and_accuracy(mine, theirs)]
     return Comparison(base.name, other.name, changes, tuple(only), tuple(remarks))
 

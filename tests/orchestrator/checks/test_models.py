@@ -226,6 +226,17 @@ def test_one_delivery_each_tells_no_change(tmp_path: Path) -> None:
     assert (row["word"], row["ratio"]) == ("noise", 2.0)
 
 
+def test_what_came_in_one_run_alone_or_in_neither_is_told(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "a"), run(tmp_path / "b", startups_ms=())
+    Journal(RunFolder(b), MODELS).add(changed(CAME, error="cut off"))
+    done = orchestrate("compare", str(a), str(b), str(a), "--json")
+    fewer, same = json.loads(done.out)
+    assert fewer["only_in_one"] == [f"only in {a}: int8 at 20 Mbit/s"]
+    assert (fewer["rows"], same["only_in_one"]) == ([], [])
+    (neither,) = json.loads(orchestrate("compare", str(b), str(b), "--json").out)
+    assert neither["only_in_one"] == ["without a delivery in both: int8 at 20 Mbit/s"]
+
+
 def test_growths_and_sweeps_are_not_compared_with_models(tmp_path: Path) -> None:
     a = run(tmp_path / "a")
     grown = orchestrate("compare", str(a), str(growth(tmp_path / "b")))
