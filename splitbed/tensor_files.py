@@ -94,5 +94,9 @@ def _read(file: BufferedReader, dtype: np.dtype[Any], shape: tuple[int, ...]) ->
     # numpy's own files have a header that is parsed as Python, which fails by chance where two
     # threads do so at once (before Python 3.12.4)
     array: NDArray[Any] = np.empty(shape, dtype)
-    file.readinto(_bytes_of(array))
+    if file.readinto(_bytes_of(array)) != array.nbytes:
+        raise MachineError(
+            f"cannot read tensors in {file.name}: it is shorter than what was kept there: run it "
+            "again, and have nothing else write in the folder for temporary files"
+        )
     return array

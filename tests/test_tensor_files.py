@@ -1,5 +1,6 @@
 """Tensors that are held in files, so that memory does not bound how many."""
 
+import os
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -97,3 +98,11 @@ def test_whether_a_set_is_there_is_known_without_reading_it(tmp_path: Path) -> N
     (tmp_path / "held" / "0.tensors").write_bytes(b"not to be read")
     assert 0 in held
     assert 1 not in held
+
+
+def test_a_file_that_was_cut_short_is_told_and_nothing_made_up_for_the_rest(tmp_path: Path) -> None:
+    held = TensorFiles(tmp_path / "held")
+    held.put(0, {"y": np.arange(8.0)})
+    os.truncate(tmp_path / "held" / "0.tensors", 8)
+    with pytest.raises(MachineError, match=r"0\.tensors: it is shorter than what was kept"):
+        held[0]
