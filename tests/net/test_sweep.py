@@ -222,7 +222,8 @@ def test_two_sweeps_at_once_do_not_disturb_each_other_though_one_link_loses(
         place.folder.mkdir()
     few = ("--split", "3:3", "--no-delivery")
     beside = plain.start(*few, "--bw", "5", "--runs", "3")
-    done = lossy.sweep(*few, "--bw", "20", "--loss-pct", "5")
+    # of so few packets as three frames have, one time in thirty none is lost
+    done = lossy.sweep(*few, "--bw", "20", "--loss-pct", "5", "--runs", "9")
     other = ended(beside)
     assert other.returncode == 0, other.stderr + other.stdout
     assert [row["valid"] for row in plain.rows()] == ["true"] * 3

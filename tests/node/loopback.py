@@ -1,6 +1,7 @@
 """A pair of real node processes on loopback: everything but the shaped link."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -203,13 +204,16 @@ class Splits:
         self.load(layers, "raw", *later)
 
     def alive(self) -> "Splits":
-        """Itself, on nodes that are there: where a test ended one, they begin anew."""
-        for node in self.pair.nodes.values():
+        """Itself, on nodes that are there: where a test killed one, they begin anew."""
+        ended: dict[str, int | None] = {}
+        for name, node in self.pair.nodes.items():
             assert isinstance(node, NodeProcess)
-            if node.process is None or node.process.poll() is not None:
-                self.pair.restart()
-                self.parts.forget()
-                break
+            ended[name] = node.process.poll() if node.process else -signal.SIGKILL
+        # of a node that ended by itself, behind all that a test looked at, nobody else would hear
+        assert {*ended.values()} <= {None, -signal.SIGKILL}, ended
+        if any(ended.values()):
+            self.pair.restart()
+            self.parts.forget()
         return self
 
     def run(

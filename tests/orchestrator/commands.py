@@ -1,12 +1,16 @@
 """Runs `orchestrate` in this process, as the command line does."""
 
 import io
+import os
+import signal
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 from orchestrator.cli.root import app
 from splitbed.command import run_command_line
+from splitbed.ending import SIGNALS
 
 
 @dataclass(frozen=True)
@@ -20,17 +24,30 @@ class Ended:
 
 def orchestrate(*words: str) -> Ended:
     """Run `orchestrate` with these words."""
-    out, err, argv = _Printed(), _Printed(), sys.argv
-    sys.argv = ["orchestrate", *words]
+    out, err = _Printed(), _Printed()
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with _as_it_was(), redirect_stdout(out), redirect_stderr(err):
+            sys.argv = ["orchestrate", *words]
             run_command_line(app)
         code = 0
     except SystemExit as ended:
         code = int(ended.code or 0)
-    finally:
-        sys.argv = argv
     return Ended(code, out.text, err.text)
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """What a command makes of its process, which would end with it, is undone."""
+    argv, path = sys.argv, os.environ["PATH"]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        sys.argv, os.environ["PATH"] = argv, path
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 class _Printed(io.TextIOWrapper):

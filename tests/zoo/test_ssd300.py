@@ -10,9 +10,15 @@ from pathlib import Path
 import onnx
 import pytest
 
+from orchestrator.ask.sweep.config import sweep_config
+from orchestrator.testbed.model import load_model
+from orchestrator.testbed.nodes.pair import Pair
+from orchestrator.testbed.scratch import scratch
 from splitbed.errors import UsageError
 from splitbed.tensors import Tensors
+from splitbed.workers.fork_server import ending_fork_server
 from splitbed.zoo import ZOO, anchor_model, ssd300
+from tests.node.loopback import Splits, loopback_nodes
 
 TABLE = Path(__file__).parents[3] / "shared/reference/tables/clause_10.3.9.2_ssd300.csv"
 SEED_0 = "8a48c7e1f51a4c3b5e3a3495c1f3b3622697b9bf0288f769f89321a75e75d455"
@@ -142,6 +148,22 @@ def test_a_seed_gives_the_same_weights_on_every_machine(model: onnx.ModelProto) 
     for value in model.graph.initializer:
         digest.update(value.raw_data)
     assert digest.hexdigest() == SEED_0
+
+
+def test_cut_its_boxes_come_back_from_the_other_node(
+    model: onnx.ModelProto, tmp_path: Path
+) -> None:
+    onnx.save(model, file := tmp_path / "ssd300.onnx")
+    asked = {"model": str(file), "task": "ssd"}
+    (stored := tmp_path / "stored").mkdir()
+    with scratch() as space, ending_fork_server():
+        swept = load_model(sweep_config(asked), stored)
+        with Pair(loopback_nodes(space), swept) as pair:
+            (splits := Splits(pair, swept)).load(3)
+            frame = splits.run()
+    assert frame.intermediate_bytes == 1_440_000
+    assert frame.max_abs_diff <= 1e-3  # from what the whole model gives
+    assert frame.results["boxes"] > 0
 
 
 def test_an_unknown_model_is_refused_with_the_choices() -> None:
