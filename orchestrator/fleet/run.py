@@ -19,7 +19,7 @@ from orchestrator.fleet.order import Blob, Order, this_build
 from orchestrator.fleet.parcels import Packed, blob_of, packed
 from orchestrator.fleet.sending import Machines, Sending
 from orchestrator.measure.accuracy import check_classes
-from orchestrator.measure.calibration import calibrate
+from orchestrator.measure.calibration import calibrate, keep_quantised_on
 from orchestrator.measure.conditions import git_commit, now
 from orchestrator.measure.dials.finding import dialled_cells, keep_dials
 from orchestrator.measure.sweep import Remeasure, begun, concluded
@@ -70,9 +70,10 @@ def run_on(
         folder = RunFolder(resumed) if resumed else create(config.out, model.name)
         with folder.locked():
             keep_dials(folder, found)
-            coding = [one.coding for cell in cells for one in cell.configuration.each]
-            each = [both for one in coding for both in one]
-            calibrate(config, model, each, folder=folder, note=progress.note)
+            every = [one for cell in cells for one in cell.configuration.each]
+            coding = [both for one in every for both in one.coding]
+            calibrate(config, model, coding, folder=folder, note=progress.note)
+            keep_quantised_on(config, model, every, folder)
             return _measured(machines, asked, files, folder, progress)
 
 

@@ -14,7 +14,7 @@ from orchestrator.ask.configuration import Making
 from orchestrator.ask.sweep.cell import Cell, Visit
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.accuracy_set import AccuracySet
-from orchestrator.measure.calibration import calibrate, convert
+from orchestrator.measure.calibration import calibrate, convert, keep_quantised_on
 from orchestrator.measure.cell import CellMeasurement, cell_record
 from orchestrator.measure.conditions import now
 from orchestrator.measure.dials.finding import read_dials
@@ -117,6 +117,7 @@ class Engine:
         )
         self.parts.known = found.known
         check, note = self.bed.interruption.check, self.watcher.note
+        keep_quantised_on(self._config, self.bed.model, asked, self.folder)
         convert(self._config, self.bed.model, asked, note, check)
 
     def judged(self, cells: Sequence[Cell]) -> dict[tuple[int, str], Accuracy]:

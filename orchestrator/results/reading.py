@@ -227,7 +227,8 @@ def _calibration(path: Path) -> tuple[tuple[InputFacts, ...], dict[str, str]]:
             f"{one['stage']} for {one['tensor']} at cut {one['cut']}": str(one["sha256"])
             for one in rows
         }
-        return tuple(map(InputFacts.from_plain, held["frames"])), tables
+        frames = [*held["frames"], *held.get("quantised_on", ())]  # earlier versions had none
+        return tuple(map(InputFacts.from_plain, frames)), tables
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise UsageError(
             f"{file} is damaged; have it from a backup, or from an archive of `orchestrate pack`"

@@ -7,7 +7,7 @@
 It is kept with the run, and so a run that goes on codes as it began.
 """
 
-from orchestrator.measure.calibration.converted import convert, quantised_on
+from orchestrator.measure.calibration.converted import convert, keep_quantised_on, quantised_on
 from orchestrator.measure.calibration.frames import (
     Identity,
     calibration_inputs,
@@ -28,6 +28,7 @@ __all__ = [
     "convert",
     "fitted_to",
     "identity",
+    "keep_quantised_on",
     "quantised_on",
     "read_calibration",
     "searched_inputs",

@@ -5,13 +5,22 @@ the part's layers ──> fp16: by a converter                         ──> a
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.precision import FP16, INT8
 from orchestrator.ask.sweep.config import SweepConfig
-from orchestrator.measure.calibration.frames import Identity, calibration_inputs, identity
+from orchestrator.measure.calibration.frames import (
+    Identity,
+    calibration_inputs,
+    identity,
+    identity_of,
+)
+from orchestrator.measure.calibration.record import read_calibration
+from orchestrator.results.run_folder import RunFolder
+from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import SweptModel
-from splitbed.errors import SplitbedError
+from splitbed.errors import RunError, SplitbedError, UsageError
 from splitbed.flow import Span
 from splitbed.graphs.formats import load_graph
 from splitbed.graphs.onnx.half import halve
@@ -50,11 +59,41 @@ def convert(
             model.unmade[span] = str(error)
 
 
+def keep_quantised_on(
+    config: SweepConfig, model: SweptModel, asked: Iterable[Configuration], folder: RunFolder
+) -> None:
+    """Keep with a run which frames parts in 8 bits have their ranges from, where it has such.
+
+    Raises RunError where it has others from before, and for a folder that is damaged or full.
+    """
+    if not any(map(_is_quantised, asked)):
+        return
+    try:
+        now = tuple(one.facts() for one in _frames(config, model))
+    except UsageError:  # parts that need them say so
+        return
+    held = read_calibration(folder, model.facts.sha256)
+    if not held.quantised_on:
+        replace(held, quantised_on=now).keep(folder)
+    elif {*map(identity_of, held.quantised_on)} != {*map(identity_of, now)}:
+        what = f"--calibration {config.calibration}" if config.calibration else "the input"
+        raise RunError(
+            f"cannot go on with {folder.path}: parts in {INT8} have their ranges there from other "
+            f"frames than {what} gives now; put those back, or start a new run"
+        )
+
+
 def quantised_on(config: SweepConfig, model: SweptModel, asked: Configuration) -> set[Identity]:
     """The frames that ranges of its parts were taken of: they are not judged by them."""
-    if all(span.version != INT8 for span in asked.making[1]):
-        return set()
-    return {identity(one) for one in calibration_inputs(config, model, QUANTISED_ON)}
+    return {*map(identity, _frames(config, model))} if _is_quantised(asked) else set()
+
+
+def _is_quantised(asked: Configuration) -> bool:
+    return any(span.version == INT8 for span in asked.making[1])
+
+
+def _frames(config: SweepConfig, model: SweptModel) -> list[ModelInput]:
+    return calibration_inputs(config, model, QUANTISED_ON)
 
 
 def _convert(config: SweepConfig, model: SweptModel, span: Span, check: Callable[[], None]) -> None:
@@ -81,7 +120,7 @@ def _fed(
     reads = {one.name for one in own.inputs}
     own.remove()
     with model.session(before, 0) as session:
-        for one in calibration_inputs(config, model, QUANTISED_ON):
+        for one in _frames(config, model):
             check()
             given = session.run(one.tensors) if span.first else one.tensors
             yield {name: given[name] for name in reads}

@@ -1,6 +1,7 @@
 """What a calibration came to, as it is kept with a run.
 
-calibration.json     the model, the frames, ranges by tensor, and which tables are of what
+calibration.json     the model, the frames, ranges by tensor, and which tables are of what;
+                     the frames that ranges of parts in 8 bits are taken of
 tables/SHA256        what a stage was fitted to
 """
 
@@ -28,6 +29,8 @@ class Calibration:
     model: str | None = None
     frames: tuple[dict[str, str], ...] = ()
     known: Known = field(default_factory=Known)
+    quantised_on: tuple[dict[str, str], ...] = ()
+    """The frames that parts in 8 bits have their ranges from."""
 
     def serves(self, k: int, cut: Cut, name: str) -> bool:
         """Whether it has what a codec needs at a cut, that after `k` layers."""
@@ -48,11 +51,12 @@ class Calibration:
                 tables={**other.known.tables, **self.known.tables},
                 unfitted={**self.known.unfitted, **other.known.unfitted},
             ),
+            self.quantised_on or other.quantised_on,
         )
 
     def keep(self, folder: RunFolder) -> None:
         """Write it down, where there is something; RunError where that fails."""
-        if not self.frames:
+        if not (self.frames or self.quantised_on):
             return
         rows = [
             {"cut": k, "stage": stage, "tensor": tensor, "sha256": folder.keep_tables(table)}
@@ -61,6 +65,7 @@ class Calibration:
         told = {
             "model": self.model,
             "frames": self.frames,
+            "quantised_on": self.quantised_on,
             "ranges": json.loads(to_json(self.known.ranges)),
             "tables": rows,
         }
@@ -87,6 +92,7 @@ def read_calibration(folder: RunFolder, model: str | None) -> Calibration:
             model,
             tuple(held["frames"]),
             Known(ranges, tables=dict(_tables(folder, held.get("tables", ())))),
+            tuple(held.get("quantised_on", ())),
         )
     except (
         OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError

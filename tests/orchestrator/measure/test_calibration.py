@@ -12,13 +12,14 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from orchestrator.ask.sweep.config import SweepConfig, sweep_config
-from orchestrator.ask.sweep.grid import plan_cells
+from orchestrator.ask.sweep.grid import configurations, plan_cells
 from orchestrator.measure.calibration import (
     Calibration,
     calibrate,
     calibration_inputs,
     fitted_to,
     identity,
+    keep_quantised_on,
     searched_inputs,
     seen,
 )
@@ -219,6 +220,31 @@ def test_a_run_goes_on_only_with_the_frames_it_was_calibrated_on(
         RunError, match=r"int8 was calibrated there on other frames than --calibration"
     ):
         told_by(asked, changed, tmp_path / "run", coding)
+
+
+def test_a_run_goes_on_only_with_the_frames_that_its_parts_were_quantised_on(
+    config: SweepConfig, tmp_path: Path
+) -> None:
+    (pictures := tmp_path / "pictures").mkdir()
+    for place, colour in enumerate(("red", "green")):
+        Image.new("RGB", (64, 48), colour).save(pictures / f"{place}.png")
+    asked = config.replaced(calibration=str(pictures), ue_precision="int8", split="2:4")
+    (kept := tmp_path / "run").mkdir()
+
+    def gone_on(*coding: tuple[int, str]) -> None:
+        model = load_model(asked, tmp_path / "model")
+        every = configurations(asked, model, lambda _: ["raw"])
+        told_by(asked, model, kept, [*coding])
+        keep_quantised_on(asked, model, every, RunFolder(kept))
+
+    gone_on()
+    gone_on((CUT, "int8"))
+    told = json.loads((kept / "calibration.json").read_text())
+    assert {Path(one["name"]).name for one in told["quantised_on"]} == {"0.png", "1.png"}
+    assert told["ranges"]
+    Image.new("RGB", (64, 48), "white").save(pictures / "0.png")
+    with pytest.raises(RunError, match="parts in int8 have their ranges there from other frames"):
+        gone_on()
 
 
 def test_what_was_kept_of_another_model_or_damaged_is_refused(
