@@ -40,7 +40,8 @@ def address_in(file: Path) -> str:
     command = " ".join(map(str, started)) if isinstance(started, list) else str(started)
     if any(_is_here(str(one)) for one in (head, *workers)):
         return f"{head}:{_said(command, _PORT)}"
-    return f"ray://{head}:{_said(command, _CLIENT_PORT)}"
+    outside = provider.get("external_head_ip") or head
+    return f"ray://{outside}:{_said(command, _CLIENT_PORT)}"
 
 
 def _said(command: str, option: str) -> str:

@@ -33,6 +33,12 @@ def test_a_cluster_is_reached_at_its_head_as_this_machine_is_of_it_or_not(
     assert address_in(file) == address
 
 
+def test_a_head_that_has_another_address_for_those_outside_is_asked_there(tmp_path: Path) -> None:
+    provider = f"{{type: local, head_ip: {ELSEWHERE}, external_head_ip: 203.0.113.9}}"
+    (file := tmp_path / "cluster.yaml").write_text(f"provider: {provider}")
+    assert address_in(file) == "ray://203.0.113.9:10001"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
