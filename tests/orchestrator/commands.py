@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from orchestrator.cli.root import app
 from splitbed.command import run_command_line
 from splitbed.ending import SIGNALS
+from splitbed.errors import INTERRUPTED
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Ended:
 
 
 def orchestrate(*words: str) -> Ended:
-    """Run `orchestrate` with these words."""
+    """Run `orchestrate` with these words.
+
+    A signal meanwhile is for the tests, whose process it came to: KeyboardInterrupt.
+    """
     out, err = _Printed(), _Printed()
     try:
         with _as_it_was(), redirect_stdout(out), redirect_stderr(err):
@@ -32,6 +36,8 @@ def orchestrate(*words: str) -> Ended:
         code = 0
     except SystemExit as ended:
         code = int(ended.code or 0)
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
     return Ended(code, out.text, err.text)
 
 
