@@ -39,6 +39,10 @@ function pick(group, split) {
   return ran.find(({ order }) => order === group.best) ?? ran[0] ?? ofSplit[0];
 }
 
+// What is behind a split's name, such as "int8+zstd in ue int8"; nothing of what crosses no link as it is.
+const coded = ({ codec, precision }) => [codec === "none" ? "" : codec, precision ? `in ${precision}` : ""]
+  .filter(Boolean).join(" ");
+
 const isBest = (group, cell) => group.tied.includes(cell.order);
 const failed = (cell) => !cell.row.valid;
 const outcome = (cell) => (cell.row.sustained === false ? "not sustained" : isNumber(cell.e2e) ? ms(cell.e2e) : "failed")
@@ -135,7 +139,7 @@ function mapped(some, field) {
 }
 
 function crossover() {
-  const several = cells.some((cell) => !cell.anchor && cell.row.codec !== "raw");
+  const several = cells.some((cell) => !cell.anchor && coded(cell.row) !== "raw");
   figure("crossover", "Where to cut over which link",
     "End-to-end time of each split over each link, with the codec to choose for it, or its fastest one, as lossy, "
     + "where none may be recommended; × is how many "
@@ -145,7 +149,7 @@ function crossover() {
       draw: mapped(splits, (cell) => {
         const speedup = cell.row.speedup_vs_best_anchor;
         const best = groups.some((group) => isBest(group, cell));
-        const codec = (several && cell.row.codec !== "none" ? ` ${cell.row.codec}` : "") + (cell.fit ? "" : ", lossy");
+        const codec = (several && coded(cell.row) ? ` ${coded(cell.row)}` : "") + (cell.fit ? "" : ", lossy");
         return {
           words: [`${ms(cell.e2e)}${best ? " ★" : ""}`, `${times(speedup)}${codec}`],
           tint: isNumber(speedup) ? Math.log2(speedup) / 2 : NaN,
@@ -274,7 +278,7 @@ function accuracy() {
   const judged = crossing.filter((cell) => isNumber(cell.row.accuracy));
   const metric = judged[0]?.row.accuracy_metric;
   const palette = new Palette();
-  const codecs = [...new Set(judged.map((cell) => cell.row.codec))];
+  const codecs = [...new Set(judged.map((cell) => coded(cell.row)))];
   function scatter(width) {
     const reached = judged.map((cell) => cell.row.accuracy);
     const across = spread(judged.map((cell) => cell.sent), { log: true });
@@ -282,7 +286,7 @@ function accuracy() {
       { ...spread([0, ...reached, ...(Math.max(...reached) <= 1 ? [1] : [])]), unit: "" });
     codecs.forEach((codec) => palette.index(codec));
     for (const cell of judged) dot(plot, {
-      at: [cell.sent, cell.row.accuracy], colour: palette.colour(cell.row.codec),
+      at: [cell.sent, cell.row.accuracy], colour: palette.colour(coded(cell.row)),
       hollow: cell.anchor,
       title: `${cell.label}: ${size(cell.sent)}, ${metric} ${cell.row.accuracy.toFixed(3)}`,
     });
@@ -293,7 +297,7 @@ function accuracy() {
   })), "bytes", width, () => "var(--s0)")] : null;
   figure("accuracy", judged.length ? "Size against accuracy" : "Size of what crosses the link",
     judged.length ? `What a frame sends and what it reaches (${metric}); up and to the left is `
-      + "better. A colour is a codec, a hollow mark an anchor."
+      + "better. A colour is a codec, with the precision of parts that have another, a hollow mark an anchor."
       : "What a frame sends with each split. No accuracy was judged in this run.",
     {
       draw: judged.length ? scatter : sizes,

@@ -96,7 +96,7 @@ def made_up(base: Path) -> RunFolder:
         conditions={"kernel": "6.1", "cpus": 2},
         whole_accuracy={"metric": "AP", "value": 0.9, "more": {}, "classes": {}},
     )
-    lossy: dict[str, Any] = {"codec": "int8", "lossless": False}
+    lossy: dict[str, Any] = {"codec": "int8", "precision": "ue fp16", "lossless": False}
     lossy |= {"accuracy": {"metric": "AP", "value": 0.8, "drop_high": 0.15}}
     for link in (FAST, SLOW):
         add_cell(folder, "0:4", 0.1, 150_000, 20, link, "network anchor")
@@ -141,7 +141,10 @@ def test_the_best_configuration_of_each_link_is_told_and_by_how_much(folder: Run
     told = told_in(write_report(folder.path))
     slow, fast = told["choices"]  # the slow link first
     cells = told["cells"]
-    assert (slow["link"], cells[slow["best"]]["label"]) == ("5 Mbit/s", "cut3 (3:1) as int8")
+    assert (slow["link"], cells[slow["best"]]["label"]) == (
+        "5 Mbit/s",
+        "cut3 (3:1) as int8 in ue fp16",
+    )
     assert (fast["link"], cells[fast["best"]]["label"]) == ("20 Mbit/s", f"{MARKUP} (1:3)")
     for choice, anchor in ((slow, "device anchor"), (fast, "network anchor")):
         best, other = cells[choice["best"]]["row"], cells[choice["anchor"]]
@@ -425,6 +428,7 @@ def test_the_best_over_each_link_is_marked_once_on_the_map(shown: dict[str, Page
     svg = crossover.partition("</svg>")[0]
     assert svg.count('class="best"') == 2
     assert re.findall(r">([\d.]+ ms) ★<", svg) == ["64.7 ms", "109 ms"]
+    assert re.findall(r"× (int8.*?)<", svg) == ["int8 in ue fp16"] * 2
 
 
 def test_the_pointer_is_told_how_many_frames_are_done(shown: dict[str, Page]) -> None:
