@@ -79,19 +79,34 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
                 f"{first.runtime!r}: what other packages add must be installed on this node, too"
             )
         expect(first.runtime)
-        # a folder of its own for each: a runtime may have the files of the one before mapped
-        folder = Path(mkdtemp(dir=self._host.folder)) if of else self._host.folder
-        digest = self._receive(request, folder, format_named(first.format).FILES)
-        check_stored(folder, first.format)
-        if of:
-            self._drop_versions({*self._versions} - {of})
-            self._versions[of] = open_stored(folder, first.format)
-            return nodes_pb2.Deployed(sha256=digest)
-        self._stored = open_stored(folder, first.format)
+        if of is not None:
+            return nodes_pb2.Deployed(sha256=self._keep_version(of, request, first.format))
+        digest, self._stored = self._checked(request, self._host.folder, first.format)
         self._task, self._runtime = first.task, first.runtime
         MODELS.set(1)
         log.info("model deployed", sha256=digest, layers=self._stored.graph.n)
         return nodes_pb2.Deployed(sha256=digest)
+
+    def _keep_version(self, of: Span, pieces: Iterator[nodes_pb2.ModelPiece], form: str) -> str:
+        """In place of one that was there, if the file is good."""
+        self._host.limits.check_parcels(len({*self._versions, of}))
+        # a folder of its own for each: a runtime may have the files of the one before mapped
+        folder = Path(mkdtemp(dir=self._host.folder))
+        try:
+            digest, made = self._checked(pieces, folder, form)
+        except BaseException:
+            rmtree(folder, ignore_errors=True)
+            raise
+        self._drop_versions({*self._versions} - {of})
+        self._versions[of] = made
+        return digest
+
+    def _checked(
+        self, pieces: Iterator[nodes_pb2.ModelPiece], folder: Path, form: str
+    ) -> tuple[str, StoredModel]:
+        digest = self._receive(pieces, folder, format_named(form).FILES)
+        check_stored(folder, form)
+        return digest, open_stored(folder, form)
 
     def _receive(
         self, pieces: Iterator[nodes_pb2.ModelPiece], folder: Path, names: tuple[str, ...]

@@ -78,9 +78,9 @@ def models(tmp_path: Path) -> ModelService:
     return ModelService(host, References(folder / "references", limits))
 
 
-def pieces(folder: Path) -> Iterator[ModelPiece]:
+def pieces(folder: Path, of: Span | None = None) -> Iterator[ModelPiece]:
     stored = store(load_graph(small_model(folder / "small.onnx")), folder / "stored").folder
-    yield ModelPiece(task="tensors", format="onnx", runtime="onnx")
+    yield ModelPiece(task="tensors", format="onnx", runtime="onnx", of=of)
     for place, name in enumerate(("graph.onnx", "weights.bin")):
         yield ModelPiece(file=place, data=(stored / name).read_bytes())
 
@@ -92,6 +92,28 @@ def test_a_model_for_which_there_is_no_room_leaves_nothing(
     assert "make room in" in refusal(models.Deploy, pieces(tmp_path))
     assert not file.is_symlink()
     assert not refusal(models.Deploy, pieces(tmp_path))
+
+
+def test_a_version_of_layers_that_is_refused_leaves_nothing_and_there_are_so_many(
+    models: ModelService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folders() -> int:
+        return sum(one.is_dir() for one in (tmp_path / "node").iterdir())
+
+    assert not refusal(models.Deploy, pieces(tmp_path))
+    monkeypatch.setattr("edge_node.service.check_stored", lambda *_: None)  # of a file, for long
+    before, most = folders(), 4 * Limits().sessions
+    bad = [*pieces(tmp_path, Span(last=1, version="fp16")), ModelPiece(file=7)]
+    assert "unknown kind of model file" in refusal(models.Deploy, iter(bad))
+    assert folders() == before
+    for place in [*range(most), 0]:
+        of = Span(last=1, version=f"own{place}")
+        assert not refusal(models.Deploy, pieces(tmp_path, of))
+    of = Span(last=1, version="another")
+    assert f"refused to have {most + 1} parts ready" in refusal(models.Deploy, pieces(tmp_path, of))
+    assert folders() == before + most
+    assert not refusal(models.Load, LoadRequest(deliver=[Span(first=0, last=1)]))
+    assert folders() == before
 
 
 def test_parts_that_are_ready_take_what_may_be_kept(models: ModelService, tmp_path: Path) -> None:
