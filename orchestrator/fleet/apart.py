@@ -136,7 +136,7 @@ def main() -> None:
             except SplitbedError as error:
                 answer = True, error
             except Exception as error:  # of any kind, which may not be there where it was asked
-                told = shorten(str(error) or type(error).__name__)
+                told = shorten(" ".join(str(error).split()) or type(error).__name__)
                 answer = True, MachineError(f"{fleet.words} failed: {told}")
             pipe.send(answer)
     os._exit(0)  # a head that is gone would be waited for

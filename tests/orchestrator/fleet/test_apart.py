@@ -91,7 +91,7 @@ class _GoneError(ConnectionError):
     """Pickle makes none of it."""
 
     def __init__(self) -> None:
-        super().__init__("gone")
+        super().__init__("it is\n  gone")
         self.by = lambda: None
 
 
@@ -105,7 +105,7 @@ def test_what_an_engine_fails_by_is_told_and_another_is_begun(tmp_path: Path) ->
         fleet.send(ORDER)
         assert fleet.next(0.1) is None
         lost = fleet.next(0.1)
-        assert lost and (lost.order, lost.lost) == (ORDER, "an engine failed: gone")
+        assert lost and (lost.order, lost.lost) == (ORDER, "an engine failed: it is gone")
         fleet.send(ORDER)
         assert fleet.next(0.1) == Came(ORDER, Answer(machine=""))
     finally:
