@@ -19,9 +19,12 @@ _CACHE = "SPLITBED_CACHE"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A cache of the tests' own, which all workers share; byte code of what hundreds import."""
+    """A cache of the tests' own, which all workers share; byte code of what hundreds import.
+
+    One that was there before may hold what was drawn by code as it was then.
+    """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    if _CACHE not in os.environ:
+    if "PYTEST_XDIST_WORKER" not in os.environ:
         os.environ[_CACHE] = tempfile.mkdtemp(prefix="splitbed-tests-")
         config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_CACHE), ignore_errors=True))
 
