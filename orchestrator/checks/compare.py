@@ -6,10 +6,15 @@ Shift and scatter of all rows are told on their own, a row by :mod:`orchestrator
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from orchestrator.checks.comparison import Comparison, TimedChange, machines, moved_most
+from orchestrator.checks.comparison import (
+    Comparison,
+    TimedChange,
+    machines,
+    measured_of,
+    moved_most,
+)
 from orchestrator.checks.told import Told, told_apart
 from orchestrator.results.columns.flow import stages_of
-from orchestrator.results.facts import ModelFacts
 from orchestrator.results.reading import GridPoint, Reading
 from orchestrator.results.rows import Row, known, known_interval
 from orchestrator.results.statistics.blocks import beside
@@ -81,12 +86,7 @@ def _stage(before: Row, after: Row) -> str:
 
 def _remarks(base: Reading, other: Reading) -> list[str]:
     """What makes the two runs other measurements than of the same thing."""
-    first, second = base.run.model, other.run.model
-    remarks = [*base.notes, *other.notes]
-    if first.sha256 != second.sha256:
-        remarks.append(f"the models differ: {_model(first)} and {_model(second)}")
-    if _inputs(first) != _inputs(second):
-        remarks.append("the inputs differ")
+    remarks = [*base.notes, *other.notes, *measured_of(base.run.model, other.run.model)]
     for reading in (base, other):
         if reading.run.verdict != "VALID":
             verdict = reading.run.verdict or "not ended"
@@ -97,11 +97,3 @@ def _remarks(base: Reading, other: Reading) -> list[str]:
                 "took is the machine's as well"
             )
     return remarks + machines(base.run, other.run)
-
-
-def _model(model: ModelFacts) -> str:
-    return f"{model.name}, {model.weights}"
-
-
-def _inputs(model: ModelFacts) -> list[object]:
-    return [one.sha256 or one for one in model.inputs]

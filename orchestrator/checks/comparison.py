@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from orchestrator.checks.told import MAX_SHIFT, Told, shifted
+from orchestrator.results.facts import ModelFacts
 from orchestrator.results.records import RunRecord
 from orchestrator.results.statistics.intervals import Interval
 
@@ -168,6 +169,24 @@ def moved_most(
         return ""
     stage = max(changes_ms, key=lambda name: abs(changes_ms[name]))
     return f"{stage} {changes_ms[stage]:+.1f} ms"
+
+
+def measured_of(base: ModelFacts, other: ModelFacts) -> list[str]:
+    """What makes the models and inputs of two runs other ones."""
+    remarks = []
+    if base.sha256 != other.sha256:
+        remarks.append(f"the models differ: {_model(base)} and {_model(other)}")
+    if _inputs(base) != _inputs(other):
+        remarks.append("the inputs differ")
+    return remarks
+
+
+def _model(model: ModelFacts) -> str:
+    return ", ".join(filter(None, (model.name, model.weights)))
+
+
+def _inputs(model: ModelFacts) -> list[object]:
+    return [one.sha256 or one for one in model.inputs]
 
 
 def machines(base: RunRecord, other: RunRecord) -> list[str]:

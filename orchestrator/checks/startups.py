@@ -4,14 +4,19 @@ Times are told as those of sweeps are (:mod:`orchestrator.checks.told`), a deliv
 bytes and the accuracy of a coder are what they are: they differ, or do not.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-from orchestrator.checks.comparison import Comparison, TimedChange, machines, moved_most
+from orchestrator.checks.comparison import (
+    Comparison,
+    TimedChange,
+    machines,
+    measured_of,
+    moved_most,
+)
 from orchestrator.checks.told import Told, told_apart
-from orchestrator.results.facts import InputFacts
 from orchestrator.results.statistics.intervals import median_interval
 from orchestrator.transit.reading import Point, TransitReading
 from orchestrator.transit.row import ModelRow
@@ -93,12 +98,7 @@ def _change(point: Point, base: TransitReading, other: TransitReading, told: Tol
 
 
 def _remarks(base: TransitReading, other: TransitReading) -> list[str]:
-    first, second = base.run.model, other.run.model
-    remarks = [*base.notes, *other.notes]
-    if first.sha256 != second.sha256:
-        remarks.append(f"the models differ: {first.name} and {second.name}")
-    if _hashes(first.inputs) != _hashes(second.inputs):
-        remarks.append("the inputs differ")
+    remarks = [*base.notes, *other.notes, *measured_of(base.run.model, other.run.model)]
     for reading in (base, other):
         if count := sum(bool(row.disturbed) for row in reading.points.values()):
             remarks.append(
@@ -106,10 +106,6 @@ def _remarks(base: TransitReading, other: TransitReading) -> list[str]:
                 "they took is the machine's as well"
             )
     return remarks + machines(base.run, other.run)
-
-
-def _hashes(inputs: Sequence[InputFacts]) -> list[object]:
-    return [one.sha256 or one for one in inputs]
 
 
 def _bytes_and_accuracy(

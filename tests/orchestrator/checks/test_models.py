@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from netem.spec import symmetric
+from orchestrator.checks.comparison import measured_of
 from orchestrator.checks.crosscheck import CrossCheck
 from orchestrator.checks.pack import pack
 from orchestrator.checks.pairs import crosschecked
@@ -235,6 +236,12 @@ def test_what_came_in_one_run_alone_or_in_neither_is_told(tmp_path: Path) -> Non
     assert (fewer["rows"], same["only_in_one"]) == ([], [])
     (neither,) = json.loads(orchestrate("compare", str(b), str(b), "--json").out)
     assert neither["only_in_one"] == ["without a delivery in both: int8 at 20 Mbit/s"]
+
+
+def test_models_of_one_name_are_told_apart_by_their_weights() -> None:
+    seeded, trained = (ModelFacts(name="m", weights=w, sha256=w) for w in ("seeded", "trained"))
+    assert measured_of(seeded, trained) == ["the models differ: m, seeded and m, trained"]
+    assert measured_of(seeded, seeded) == []
 
 
 def test_growths_and_sweeps_are_not_compared_with_models(tmp_path: Path) -> None:
