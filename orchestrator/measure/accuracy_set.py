@@ -79,7 +79,12 @@ class AccuracySet:
         self, asked: Iterable[Configuration], known: Known
     ) -> Iterator[tuple[Configuration, Coded]]:
         """What each split and codec comes to; one that cannot be is told, and left out."""
-        once = {one.making: one for one in asked if not one.lossless}
+        unmade = self._model.unmade.keys()  # their cells will say why
+        once = {
+            one.making: one
+            for one in asked
+            if not one.lossless and unmade.isdisjoint(one.making[1])
+        }
         for parts in dict.fromkeys(map(_parts_of, once.values())):
             own = [one for one in once.values() if _parts_of(one) == parts]
             codecs = ", ".join(dict.fromkeys(_codecs(one) for one in own))

@@ -139,6 +139,8 @@ def test_what_cannot_be_converted_says_why_where_it_is_needed(bed: Bed, tmp_path
     with pytest.raises(UsageError, match="opset 12 is before 13"):
         model.part(span)
     assert any("opset 12" in one for one in told)
+    frames = AccuracySet(config, model, lambda: None, lambda _: None)
+    assert not list(frames.coded(asked, Known()))
 
 
 @pytest.mark.parametrize(
