@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from io import BufferedReader
 from typing import NoReturn
@@ -52,7 +53,10 @@ def work(task: str, given: int, said: int) -> NoReturn:
 
 
 def _answered(task: str, fed: BufferedReader, said: int) -> Answer:
-    asked, allowed = json.loads(fed.readline())
+    asked, allowed, folder = json.loads(fed.readline())
+    if folder is not None:
+        with suppress(OSError):  # gone meanwhile: so is what was in it
+            os.chdir(folder)
     allowance = Allowance(**allowed)
     exit_code = MachineError.exit_code  # nothing of a stranger's is opened before it is ready
 

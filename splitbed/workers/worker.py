@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -28,6 +29,13 @@ _MOST_SAID_BYTES = 64 << 20
 _ENDED = re.compile(rb"\nended (-?\d+)\n\Z")
 _NOBODY = "the fork server did"
 _ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
+
+
+def _folder() -> str | None:
+    """That of this process now, which paths that it asks for may begin in; None if it is gone."""
+    with suppress(FileNotFoundError):
+        return str(Path.cwd())
+    return None
 
 
 class Died(Exception):  # noqa: N818  what a worker did is no error of ours until somebody says so
@@ -70,7 +78,7 @@ class Worker:
             for end in (given, answers):
                 os.set_blocking(end, False)
             ours.callback(self.close)
-            self.feed(json.dumps([asked, vars(allowance)]).encode() + b"\n")
+            self.feed(json.dumps([asked, vars(allowance), _folder()]).encode() + b"\n")
             ours.pop_all()
 
     @property

@@ -103,3 +103,8 @@ def write(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     except OSError as error:
         return {"error": error.strerror}
     return {}
+
+
+def folder(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
+    """Where it works."""
+    return {"folder": str(Path.cwd())}

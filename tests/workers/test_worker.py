@@ -46,6 +46,14 @@ def test_it_gets_what_is_asked_and_all_that_it_is_fed() -> None:
     assert said["parent"] == fork_server().pid
 
 
+def test_it_works_where_who_asks_is_by_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork_server()  # which began elsewhere
+    monkeypatch.chdir(tmp_path)
+    assert answer(tasks.folder) == {"folder": str(tmp_path)}
+
+
 def test_it_is_forked_of_a_process_of_one_thread_that_has_imported_what_it_needs() -> None:
     prepare("splitbed.runtime.trial", "splitbed.runtime.onnx", "splitbed.model_coders.worker")
     prepare("splitbed.runtime.tflite:interpreter_class")
