@@ -230,7 +230,7 @@ class Guardian:
     def __init__(self, before: Before) -> None:
         self._before = before
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "netem.restore", json.dumps(asdict(before))],
+            [sys.executable, "-P", "-m", "netem.restore", json.dumps(asdict(before))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -21,6 +21,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 """Before a command: it is killed with the thread that started it, however that ends."""
+PYTHON = (sys.executable, "-P")
+"""Begins a process of ours: nothing is imported from the folder that it happens to be in."""
 
 _NOBODY = (errno.EPIPE, errno.EIO)
 

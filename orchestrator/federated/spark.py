@@ -106,6 +106,7 @@ def environment(folder: Path, address: str, more: Mapping[str, str]) -> dict[str
         "SPARK_DAEMON_JAVA_OPTS": _JVM,
         "PYSPARK_PYTHON": sys.executable,
         "PYSPARK_DRIVER_PYTHON": sys.executable,
+        "PYTHONSAFEPATH": "1",  # as PYTHON has it
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         **more,

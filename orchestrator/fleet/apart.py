@@ -18,7 +18,7 @@ from typing import Any
 
 from orchestrator.fleet.fleet import Came, Fleet
 from orchestrator.fleet.order import Answer, Order
-from splitbed.ending import WITH_US
+from splitbed.ending import PYTHON, WITH_US
 from splitbed.errors import MachineError, SplitbedError, shorten
 
 _END_S = 20.0
@@ -43,7 +43,7 @@ class Apart(Fleet):
         ours, its = socket.socketpair()
         with its:
             self._process = subprocess.Popen(
-                [*WITH_US, sys.executable, "-m", "orchestrator.fleet.apart", str(its.fileno())],
+                [*WITH_US, *PYTHON, "-m", "orchestrator.fleet.apart", str(its.fileno())],
                 pass_fds=[its.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

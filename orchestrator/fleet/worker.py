@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from orchestrator.fleet.order import Answer, Build, Order, this_build
 from orchestrator.fleet.parcels import Fetch, cached, missing_bytes, unpacked
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.site import checked_site
-from splitbed.ending import WITH_US
+from splitbed.ending import PYTHON, WITH_US
 from splitbed.errors import MachineError, SplitbedError, UsageError
 from splitbed.node.host import cpu_name
 
@@ -109,7 +108,7 @@ def _swept(
         draft.rename(run)
     told = {"asked": asked, "run": str(run), "remeasure": order.remeasure}
     done = subprocess.run(
-        [*WITH_US, sys.executable, "-m", "orchestrator.fleet.group"],
+        [*WITH_US, *PYTHON, "-m", "orchestrator.fleet.group"],
         input=json.dumps(told),
         text=True,
         stdout=subprocess.DEVNULL,

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from splitbed.ending import WITH_US
+from splitbed.ending import PYTHON, WITH_US
 from splitbed.errors import MachineError, NodeError, SplitbedError, UsageError
 from splitbed.media.pictures import random_inputs
 from splitbed.runtime import RUNTIMES
@@ -95,7 +95,7 @@ def _allowance(parts: Sequence[ProfiledPart], seconds: float, opened: int) -> Al
 
 
 def _child(request: str, timeout_s: float, given_up: Callable[[], bool]) -> str:
-    argv = [*WITH_US, sys.executable, "-m", __name__]
+    argv = [*WITH_US, *PYTHON, "-m", __name__]
     deadline, given = time.monotonic() + timeout_s, request
     pipe = subprocess.PIPE
     with subprocess.Popen(argv, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:

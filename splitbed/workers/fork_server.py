@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from gc import freeze
 from importlib import import_module
 
-from splitbed.ending import SIGNALS
+from splitbed.ending import PYTHON, SIGNALS
 from splitbed.errors import MachineError
 from splitbed.workers.task import work
 
@@ -29,7 +29,13 @@ class ForkServer:
             self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         except OSError as error:
             raise MachineError(f"cannot start a fork server: {error.strerror}") from error
-        argv = [sys.executable, "-c", f"from {__name__} import main; main()"]
+        # what is imported here can be imported there, but from no folder that one happens to be in
+        path = [folder for folder in sys.path if folder]
+        argv = [
+            *PYTHON,
+            "-c",
+            f"import sys; sys.path = {path}; from {__name__} import main; main()",
+        ]
         # threads of a library would not be there after a fork
         alone = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
         with theirs:

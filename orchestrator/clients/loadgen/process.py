@@ -17,6 +17,7 @@ from threading import Thread
 
 from orchestrator.clients.loadgen.asked import LoadgenAsked
 from orchestrator.clients.loadgen.system import Sample, SystemUnderTest
+from splitbed.ending import PYTHON
 from splitbed.errors import RunError
 
 _LOOK_S = 0.2
@@ -38,7 +39,7 @@ def drive(
     """
     told = json.dumps(asdict(asked)), str(inputs), str(logs)
     # a Ctrl-C is the orchestrator's to handle
-    argv = [sys.executable, "-m", __name__, *told]
+    argv = [*PYTHON, "-m", __name__, *told]
     with Popen(argv, stdin=PIPE, stdout=PIPE, start_new_session=True) as loadgen:
         taking = Thread(target=_take, args=(loadgen, system))
         taking.start()

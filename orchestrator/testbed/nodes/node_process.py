@@ -4,7 +4,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from netem.namespace import Namespace
 from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.nodes.node import Node
 from orchestrator.testbed.scratch import Scratch
-from splitbed.ending import WITH_US
+from splitbed.ending import PYTHON, WITH_US
 from splitbed.errors import MachineError, NodeError
 from splitbed.node.config import Limits
 from splitbed.runtime.turns import waited_ms
@@ -58,7 +57,7 @@ class NodeProcess(Node):
     def start(self) -> None:
         self._socket.unlink(missing_ok=True)
         control = f"unix:{self._socket}"
-        argv = [sys.executable, "-m", self.module, "serve", "--control", control]
+        argv = [*PYTHON, "-m", self.module, "serve", "--control", control]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.namespace.command([*WITH_US, *argv, *self.argv]),
