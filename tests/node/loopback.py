@@ -31,6 +31,7 @@ from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import Scratch, scratch
 from splitbed.v1 import nodes_pb2
 
+ROOT = Path(__file__).parents[2]
 FRAME_S = 20.0
 SIDE = 16
 LAYERS = 6
@@ -160,6 +161,8 @@ def loopback_pair(
     """Both nodes with a model on them, the small one as a rule, and what it is fed."""
     with ExitStack() as stack:
         space = stack.enter_context(scratch())
+        # nodes find what is installed; those of the tests are not
+        stack.enter_context(patch.dict(os.environ, PYTHONPATH=str(ROOT)))
         (stored := folder / "stored").mkdir()
         file = file or small_model(folder / "small.onnx")
         config = sweep_config({"model": str(file), "input": picture, "shape": shape or {}})

@@ -1,6 +1,5 @@
 """What a profile says of parts, and what layers alone say of a model."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,7 +118,7 @@ def test_profiling_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "false")
+    monkeypatch.setattr("splitbed.runtime.profiler.PYTHON", ("false",))
     with pytest.raises(NodeError, match="died with 1"):
         profile([onnx_chain(tmp_path)], threads=1, warmup=1, runs=1)
 

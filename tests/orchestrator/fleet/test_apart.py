@@ -14,6 +14,12 @@ from splitbed.errors import MachineError
 ORDER = Order(key="k", words="8 Mbit/s", build=this_build(), asked={"model": "shapesnet"})
 
 
+@pytest.fixture(autouse=True)
+def found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is of the tests alone, to the process that an engine is opened in."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
+
+
 class Ends(Fleet):
     """Its process ends where it is first asked what came; later all that was sent has come."""
 
