@@ -17,7 +17,7 @@ from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import extract_part, store
 from splitbed.model_coders.rebuilding import write_outline
 from splitbed.model_data import read_model
-from splitbed.runtime import trial
+from splitbed.runtime import tflite, trial
 from splitbed.runtime.early import Early
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import TensorInfo
@@ -146,7 +146,13 @@ def test_a_tflite_file_whose_weights_are_taken_for_sizes_is_tried_whole(
 ) -> None:
     """As zeros they are harmless, and as what comes they need not be."""
     build = {"padded": tflite_models.padded, "counted": tflite_models.counted}[name]
-    whole = whole_part(tflite_models.saved_graph(build(), tmp_path), tmp_path)
+    try:
+        graph = tflite_models.saved_graph(build(), tmp_path)
+    except UsageError as error:
+        if tflite.package()[0] != "tflite-runtime":
+            raise
+        pytest.skip(f"an older runtime takes no such file: {error}")
+    whole = whole_part(graph, tmp_path)
     assert not has_passed_early(whole, outlined(whole, tmp_path / "outline.tflite"))
 
 
