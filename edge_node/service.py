@@ -4,7 +4,6 @@ import hashlib
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -186,14 +185,10 @@ class ModelService(nodes_pb2_grpc.EdgeServicer):
         if self._stored is None:
             raise NodeError("the edge node has no model: deploy one first")
         model = info_of(self._stored.graph, self._task, self._runtime)
-        part = extract_part(self._stored, *span[:3])
-        if span.version:
-            part.remove()
-            if (own := self._versions.get(span)) is None:
-                raise NodeError(f"the edge node has no file of the layers {words(span)}")
-            made = extract_part(own, 0, own.graph.n)
-            part = replace(part, path=made.path, nbytes=made.nbytes)
-        return CutPart(part, span, model)
+        own = self._versions.get(span)
+        if span.version and own is None:
+            raise NodeError(f"the edge node has no file of the layers {words(span)}")
+        return CutPart(extract_part(self._stored, *span[:3], own), span, model)
 
     def _crossing(self, k: int) -> Tensors | None:
         """What the layers before a cut make of made-up inputs; None where there are none."""

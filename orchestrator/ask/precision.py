@@ -67,7 +67,7 @@ def check_convertible(graph: Graph, asked: str) -> None:
         why = f"a file of format {graph.format} computes in what it was made for"
     elif any(layer.op in _QUANTISED or layer.op.startswith("QLinear") for layer in graph.layers):
         why = "its file is quantised already"
-    elif any(one.datatype in ("FP16",) for cut in graph.cuts for one in cut.tensors):
+    elif any(one.datatype == "FP16" for cut in graph.cuts for one in cut.tensors):
         why = "its file computes in 16 bits already"
     if why:
         raise UsageError(

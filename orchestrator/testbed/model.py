@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec import structs
@@ -138,13 +138,8 @@ class SweptModel:
 
     def part(self, span: Span) -> Part:
         """The part of these layers, or of their version; UsageError for one that is not made."""
-        part = extract_part(self.stored, *span[:3])
-        if not span.version:
-            return part
-        part.remove()
-        own = self.version(span)
-        made = extract_part(own, 0, own.graph.n)
-        return replace(part, path=made.path, nbytes=made.nbytes)
+        own = self.version(span) if span.version else None
+        return extract_part(self.stored, *span[:3], own)
 
     def version(self, span: Span) -> StoredModel:
         """The file of these layers in their version; UsageError with the reason for none."""

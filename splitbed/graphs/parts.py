@@ -64,26 +64,33 @@ def extract(stored: StoredModel, k: int) -> tuple[Part, Part]:
     return extract_part(stored, 0, k), extract_part(stored, k, stored.graph.n)
 
 
-def extract_part(stored: StoredModel, first: int, last: int, outputs: Sequence[int] = ()) -> Part:
+def extract_part(
+    stored: StoredModel,
+    first: int,
+    last: int,
+    outputs: Sequence[int] = (),
+    own: StoredModel | None = None,
+) -> Part:
     """The layers between two cuts, one of a chain of parts; what is used after it passes through.
 
     What crosses the first cut goes in, what crosses the last comes out.  Of a head, which ends the
     model, these `outputs` do, by their places among all, and no layer is in it that they do not
-    need; what it does not read goes in all the same.  Raises as `extract`.
+    need; what it does not read goes in all the same.  Layers with a model of their `own` are run by
+    it.  Raises as `extract`.
     """
     graph = stored.graph
     if not 0 <= first <= last <= graph.n:
         raise UsageError(f"cannot cut at {first} and {last}: the model has {graph.n} layers")
     given, made = _crossing(graph, first), _crossing(graph, last)
     if not outputs:
-        return _part(stored, f"{first}-{last}.part", given, made)
+        return _part(stored, f"{first}-{last}.part", given, made, own)
     if last < graph.n or any(place >= len(made) for place in outputs):
         raise UsageError(
             f"cannot cut a head of the outputs {[*outputs]} of the layers {first} to {last}: the "
             f"model has {graph.n} layers and {len(graph.outputs)} outputs"
         )
     stem = f"{first}-{last}-of-{'+'.join(map(str, outputs))}.part"
-    return _part(stored, stem, given, [made[place] for place in outputs])
+    return _part(stored, stem, given, [made[place] for place in outputs], own)
 
 
 def _crossing(graph: Graph, k: int) -> Sequence[TensorInfo]:
@@ -117,13 +124,20 @@ def write_portable(part: Part, path: Path) -> None:
 
 
 def _part(
-    stored: StoredModel, stem: str, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo]
+    stored: StoredModel,
+    stem: str,
+    inputs: Sequence[TensorInfo],
+    outputs: Sequence[TensorInfo],
+    own: StoredModel | None = None,
 ) -> Part:
     fed = [tensor.name for tensor in inputs]
     passthrough = tuple(tensor.name for tensor in outputs if tensor.name in fed)
     computed = [tensor.name for tensor in outputs if tensor.name not in fed]
     path, nbytes = None, 0
-    if computed:
+    if own is not None:
+        whole = extract_part(own, 0, own.graph.n)
+        path, nbytes = whole.path, whole.nbytes
+    elif computed:
         write = format_named(stored.graph.format).write_part
         path, nbytes = write(stored.graph, stored.folder, stem, fed, computed)
     return Part(path, tuple(inputs), tuple(outputs), passthrough, nbytes)

@@ -4,7 +4,7 @@ the part's layers ──> fp16: by a converter                         ──> a
                   ──> int8: calibrated on frames that are not measured ──^
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 
 from orchestrator.ask.configuration import Configuration
@@ -107,20 +107,22 @@ def _convert(config: SweepConfig, model: SweptModel, span: Span, check: Callable
     if span.version == FP16:
         halve(file, file)
     else:
-        quantise(file, file, _fed(config, model, span, check))
+        reads = {one.name for one in part.inputs}
+        quantise(file, file, _fed(config, model, span.first, reads, check))
     model.versions[span] = store(load_graph(file), folder)
     file.unlink()
 
 
 def _fed(
-    config: SweepConfig, model: SweptModel, span: Span, check: Callable[[], None]
+    config: SweepConfig,
+    model: SweptModel,
+    first: int,
+    reads: Collection[str],
+    check: Callable[[], None],
 ) -> Iterator[Tensors]:
-    """What the part gets of each calibration frame, of which all before it is as the model is."""
-    before, own = model.part(Span(0, span.first)), model.part(span._replace(version=""))
-    reads = {one.name for one in own.inputs}
-    own.remove()
-    with model.session(before, 0) as session:
+    """What a part reads of each calibration frame, of which all before it is as the model is."""
+    with model.session(model.part(Span(0, first)), 0) as session:
         for one in _frames(config, model):
             check()
-            given = session.run(one.tensors) if span.first else one.tensors
+            given = session.run(one.tensors) if first else one.tensors
             yield {name: given[name] for name in reads}
