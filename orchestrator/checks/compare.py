@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from orchestrator.checks.comparison import (
     Comparison,
     TimedChange,
+    disturbed,
     machines,
     measured_of,
     moved_most,
@@ -91,9 +92,5 @@ def _remarks(base: Reading, other: Reading) -> list[str]:
         if reading.run.verdict != "VALID":
             verdict = reading.run.verdict or "not ended"
             remarks.append(f"{reading.name} is {verdict}: see its run.json")
-        if count := sum(bool(row.disturbed) for row in reading.rows):
-            remarks.append(
-                f"{count} of {len(reading.rows)} rows of {reading.name} were disturbed: what they "
-                "took is the machine's as well"
-            )
+        remarks += disturbed(reading.name, [row.disturbed for row in reading.rows])
     return remarks + machines(base.run, other.run)

@@ -1,6 +1,7 @@
 """What two runs come to beside each other: rows that changed, rows of one alone, remarks."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
@@ -22,7 +23,7 @@ WORDS = ("faster", "slower", "noise", "disturbed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimedChange:
+class TimedChange(ABC):
     """A row's time in two runs; `ratio` is B's median over A's, `stage` what moved."""
 
     COUNTED: ClassVar[str] = "frames"
@@ -54,9 +55,9 @@ class TimedChange:
         return found.around(self.ratio) if found else None
 
     @property
+    @abstractmethod
     def named(self) -> Mapping[str, object]:
         """What names its row, as JSON has it, and what else is told of it."""
-        raise NotImplementedError
 
     def line(self) -> dict[str, object]:
         """As JSON has it."""
@@ -187,6 +188,16 @@ def _model(model: ModelFacts) -> str:
 
 def _inputs(model: ModelFacts) -> list[object]:
     return [one.sha256 or one for one in model.inputs]
+
+
+def disturbed(name: str, marks: Sequence[str | None]) -> list[str]:
+    """How many rows of a run something else disturbed, by what each says of that."""
+    if not (count := sum(map(bool, marks))):
+        return []
+    return [
+        f"{count} of {len(marks)} rows of {name} were disturbed: what they took is the machine's "
+        "as well"
+    ]
 
 
 def machines(base: RunRecord, other: RunRecord) -> list[str]:

@@ -4,7 +4,7 @@ Times are told as those of sweeps are (:mod:`orchestrator.checks.told`), a deliv
 bytes and the accuracy of a coder are what they are: they differ, or do not.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
@@ -12,6 +12,7 @@ from typing import ClassVar
 from orchestrator.checks.comparison import (
     Comparison,
     TimedChange,
+    disturbed,
     machines,
     measured_of,
     moved_most,
@@ -58,7 +59,10 @@ def compare_startups(base: TransitReading, other: TransitReading) -> Comparison[
     told = [point for point in both if mine[point].valid and theirs[point].valid]
     pairs = [(base.startups_ms[point], other.startups_ms[point]) for point in told]
     words = told_apart(pairs)
-    changes = tuple(_change(p, base, other, w) for p, w in zip(told, words, strict=True))
+    changes = tuple(
+        _change(point, (mine[point], theirs[point]), pair, word)
+        for point, pair, word in zip(told, pairs, words, strict=True)
+    )
     only = [f"not compared, INVALID in one: {_words(point)}" for point in both if point not in told]
     for reading, points, others in ((base, mine, theirs), (other, theirs, mine)):
         alone = [p for p in points if p not in others or (_came(reading, p) and p not in both)]
@@ -78,11 +82,16 @@ def _came(reading: TransitReading, point: Point) -> bool:
     return bool(reading.startups_ms.get(point))
 
 
-def _change(point: Point, base: TransitReading, other: TransitReading, told: Told) -> StartupChange:
-    before, after = _rows(base)[point], _rows(other)[point]
+def _change(
+    point: Point,
+    rows: tuple[ModelRow, ModelRow],
+    startups_ms: tuple[Sequence[float], Sequence[float]],
+    told: Told,
+) -> StartupChange:
+    before, after = rows
     if told.word != "noise" and not (before.compares and after.compares):
         told = replace(told, word="disturbed")
-    intervals = [median_interval(one.startups_ms[point]) for one in (base, other)]
+    intervals = [*map(median_interval, startups_ms)]
     moved = moved_most(partial(getattr, before), partial(getattr, after), _STAGES)
     return StartupChange(
         base_ms=before.startup_ms or 0.0,
@@ -100,11 +109,7 @@ def _change(point: Point, base: TransitReading, other: TransitReading, told: Tol
 def _remarks(base: TransitReading, other: TransitReading) -> list[str]:
     remarks = [*base.notes, *other.notes, *measured_of(base.run.model, other.run.model)]
     for reading in (base, other):
-        if count := sum(bool(row.disturbed) for row in reading.points.values()):
-            remarks.append(
-                f"{count} of {len(reading.points)} rows of {reading.name} were disturbed: what "
-                "they took is the machine's as well"
-            )
+        remarks += disturbed(reading.name, [row.disturbed for row in reading.points.values()])
     return remarks + machines(base.run, other.run)
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.ask.split_point import cut_name, in_precision
+from orchestrator.ask.split_point import cut_name
 from orchestrator.results.columns import Column
 from orchestrator.results.columns.main import PERCENTILES
 from orchestrator.results.judgement.validity import pace_words
@@ -199,5 +199,4 @@ def _because(row: Row) -> str:
 def _name(row: Row) -> str:
     pace = f", UE {pace_words([row])}" if row.ue else ""
     load = f" under {row.load}" if row.load else ""
-    coded = row.codec + in_precision(row.precision)
-    return f"{cut_name(row.split_name, row.split)} {coded} over {row.link}{pace}{load}"
+    return f"{cut_name(row.split_name, row.split)} {row.as_sent} over {row.link}{pace}{load}"

@@ -146,6 +146,11 @@ class Row(ResourceColumns, frozen=True, kw_only=True):
         return as_codec(self.codec) + in_precision(self.precision)
 
     @property
+    def as_sent(self) -> str:
+        """Codec and precision: ``int8+zstd in ue int8``."""
+        return self.codec + in_precision(self.precision)
+
+    @property
     def configured(self) -> tuple[str, str, str]:
         """What of it is the same under all conditions: split, codec and precision."""
         return self.split, self.codec, self.precision

@@ -105,16 +105,12 @@ def lossier_words(anchors: Sequence[Row]) -> list[str]:
     """
     judged = [row for row in anchors if not seeded(row) and _is_known(row)]
     # anchors on several nodes lose the same
-    lost = list(dict.fromkeys(f"{_sent(row)} ({known(row.accuracy_drop):.3f})" for row in judged))
+    lost = list(dict.fromkeys(f"{row.as_sent} ({known(row.accuracy_drop):.3f})" for row in judged))
     more = [f"as {listed(lost, 'or')} the input loses more accuracy"] if lost else []
     open_ = [row for row in anchors if not seeded(row) and not _is_known(row)]
     return more + list(
-        dict.fromkeys(f"as {_sent(row)} the input {why_unfit(row)}" for row in open_)
+        dict.fromkeys(f"as {row.as_sent} the input {why_unfit(row)}" for row in open_)
     )
-
-
-def _sent(row: Row) -> str:
-    return row.codec + in_precision(row.precision)
 
 
 def _is_known(row: Row) -> bool:
