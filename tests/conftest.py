@@ -1,8 +1,10 @@
-"""The order of the tests, and where they keep what the next run would find."""
+"""The order of the tests, where they keep what the next run would find, and their threads."""
 
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -53,3 +55,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ and os.geteuid() == 0:
         first = {*LONG} & {*item.path.parts}
         os.setpriority(os.PRIO_PROCESS, 0, 0 if first else YIELDING)
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    """Threads take turns so often that what two of them must not do at once, they do."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)

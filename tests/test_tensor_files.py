@@ -1,9 +1,7 @@
 """Tensors that are held in files, so that memory does not bound how many."""
 
 import os
-import sys
 import tracemalloc
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,15 +44,6 @@ def test_the_last_that_was_put_counts_and_nothing_is_left_when_it_is_cleared(
     assert (len(held), 0 in held, [*(tmp_path / "held").iterdir()]) == (0, False, [])
     with pytest.raises(KeyError):
         held[0]
-
-
-@pytest.fixture
-def hurried() -> Iterator[None]:
-    """Threads take turns so often that what two of them must not do at once, they do."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
 
 
 @pytest.mark.usefixtures("hurried")

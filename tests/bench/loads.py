@@ -11,7 +11,6 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median as median_of
-from threading import Event, Thread
 
 import numpy as np
 import psutil
@@ -33,12 +32,13 @@ from orchestrator.results.statistics.offered import Fate
 from splitbed.graphs.splits import resolve
 from splitbed.timeline import NS_PER_MS, WAIT, Stage, Timeline, is_hop, sleep_until_ns
 from tests.bench.figure import Bar, Figure, median
+from tests.bench.looking import looking
 from tests.bench.offered import Nodes, drops_none, nodes
 from tests.node.loopback import FRAME_S, Splits
 
 _FPS, _SECONDS, _UES = 30, 15, 8
 _BW_MBIT, _IN_FLIGHT = (20, 150), 4
-_PROCESSORS = "processors"
+_PROCESSORS, _LOOK_S = "processors", 0.05
 _LOW_FPS, _FEW, _ROUNDS = 10, 20, 3
 
 
@@ -103,25 +103,18 @@ def _own_work() -> Iterator[Callable[[int, int], float]]:
     """
     moments: list[float] = []
     worked_s: list[float] = []
-    ended = Event()
+    own = psutil.Process()
 
     def look() -> None:
-        own = psutil.Process()
-        while not ended.wait(0.05):
-            moments.append(time.monotonic_ns())
-            worked_s.append(sum(map(_worked_s, [own, *own.children(recursive=True)])))
+        moments.append(time.monotonic_ns())
+        worked_s.append(sum(map(_worked_s, [own, *own.children(recursive=True)])))
 
     def took_ms(begin_ns: int, end_ns: int) -> float:
         begin, end = np.interp([begin_ns, end_ns], moments, worked_s).tolist()
         return float(end - begin) * 1000 / (psutil.cpu_count() or 1)
 
-    looking = Thread(target=look)
-    looking.start()
-    try:
+    with looking(look, _LOOK_S):
         yield took_ms
-    finally:
-        ended.set()
-        looking.join()
 
 
 def _worked_s(process: psutil.Process) -> float:

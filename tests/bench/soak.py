@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 
 import psutil
 from scipy.stats import theilslopes
@@ -17,6 +16,7 @@ from scipy.stats import theilslopes
 from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.reports.terminal import Plain
 from tests.bench.figure import Bar, Figure, median
+from tests.bench.looking import looking
 from tests.bench.offered import drops_none, nodes
 
 _UES, _FPS = 8, 30
@@ -71,19 +71,13 @@ def _sampling(
     processes: Mapping[str, psutil.Process],
 ) -> Iterator[Mapping[str, list[tuple[float, float]]]]:
     samples: dict[str, list[tuple[float, float]]] = {name: [] for name in processes}
-    ended = Event()
 
     def sample() -> None:
-        while not ended.wait(_LOOK_S):
-            for name, process in processes.items():
-                samples[name].append((time.monotonic(), _own_mb(process)))
+        for name, process in processes.items():
+            samples[name].append((time.monotonic(), _own_mb(process)))
 
-    (sampling := Thread(target=sample)).start()
-    try:
+    with looking(sample, _LOOK_S):
         yield samples
-    finally:
-        ended.set()
-        sampling.join()
 
 
 def _own_mb(process: psutil.Process) -> float:
