@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.net.sweeps import Place
+from tests.shared_machine import assert_measured
 
 SWEEP = {
     "model": "shapesnet",
@@ -30,7 +31,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
         (place.folder / name).write_text(yaml.safe_dump(content))
     words = [str(place.folder / "main.yaml"), "--out", str(place.out)]
     done = place.orchestrate("scenario", "run", *words)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_measured(done, place.out / "sweep", place.out / "o" / "sweep")
     return place
 
 

@@ -19,7 +19,7 @@ from tests.graphs import models
 from tests.net.counted import carried, since
 from tests.net.sweeps import Place
 from tests.node.test_device_model import retrained
-from tests.shared_machine import until
+from tests.shared_machine import blames_the_machine, until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -41,7 +41,7 @@ def test_what_came_over_the_link_is_what_was_encoded_and_is_gone_on_with(tmp_pat
         assert one.startup_ms == pytest.approx(sum(part or 0 for part in told))  # medians of two
         assert (one.startup_low_ms or 0) <= (one.startup_ms or 0) <= (one.startup_high_ms or 0)
         assert (one.link_ms or 0) >= 0.98 * (one.link_bound_ms or 0)
-        assert one.valid or "Mbit/s" in one.fault  # whatever else runs here may slow a proof
+        assert one.valid or blames_the_machine(one.fault)
     assert (row.model_peak_bytes or 0) > 0
     # a class of the published scripts decodes on the UE: the bitstream that was judged here
     assert coder.ue_perf == 1

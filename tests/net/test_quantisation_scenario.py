@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from tests.net.sweeps import Place
+from tests.shared_machine import assert_measured
 
 SCENARIO = {
     "clause": "9.4",
@@ -25,7 +26,7 @@ def out(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Path:
     place = Place(tmp_path_factory.mktemp("quantisation"))
     (file := place.folder / "mine.yaml").write_text(yaml.safe_dump(SCENARIO))
     done = place.orchestrate("scenario", "run", str(file), "--out", str(place.out))
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert_measured(done, *(file.parent for file in place.out.rglob("run.json")))
     return place.out
 
 

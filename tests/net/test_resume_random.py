@@ -14,7 +14,7 @@ import pytest
 from orchestrator.results.archive import extract
 from orchestrator.results.reading import read
 from tests.net.sweeps import ORCHESTRATE, Place
-from tests.shared_machine import until
+from tests.shared_machine import assert_measured, until
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -66,7 +66,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory, backend: str) -> tuple[Plac
         process.communicate()
         journals.append((place.out / "cells.jsonl").read_text() if place.cells() else "")
     done = place.orchestrate("sweep", "--resume", str(place.out))
-    assert done.returncode == 0, done.stderr + done.stdout
+    assert_measured(done, place.out)
     assert len(journals[0].splitlines()) < CELLS
     return place, journals
 
@@ -84,7 +84,6 @@ def test_no_cell_is_measured_again_before_all_are_there(killed: tuple[Place, lis
     keys = [cell["key"] for cell in lines(place, "cells.jsonl")]
     # those after were disturbed, and ended twice
     assert Counter(keys[:CELLS]) == Counter(place.run_json()["grid"])
-    assert place.run_json()["verdict"] == "VALID"
 
 
 def test_every_frame_of_a_cell_is_there_once(killed: tuple[Place, list[str]]) -> None:
@@ -152,7 +151,7 @@ def test_its_archive_is_run_again_without_the_model_and_agrees(
         done = replayed(place, str(archive), "--out", str(again))
     finally:
         hidden.rename(model)
-    assert done.returncode == 0, done.stderr + done.stdout
+    assert_measured(done, *(file.parent for file in again.rglob("run.json")))
     words = done.stderr.rpartition("cross-check it with: orchestrate ")[2].split()
     found = json.loads(place.orchestrate(*words, "--json").stdout)
     assert found["deterministic"]["verdict"] == "REPRODUCED"

@@ -96,6 +96,7 @@ import sys
 from pathlib import Path
 import splitbed
 from tests.node.loopback import small_model
+from tests.shared_machine import blames_the_machine
 home = Path.home()
 model = small_model(home / "small.onnx")
 out = home / "run"
@@ -103,14 +104,14 @@ run = splitbed.sweep(
     model, split="3:3", bw=20, runs=3, profile=False, delivery=False, out=out
 )
 assert (out / "report.html").exists()
-print(run.verdict.word, [row.split for row in run.rows])
+print([row.split for row in run.rows], *run.verdict.reasons)
+assert all(map(blames_the_machine, run.verdict.reasons))
 """
 
 
 def test_an_ordinary_users_program_sweeps() -> None:
     done = as_nobody([sys.executable, "-c", SWEEP], "0666")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("VALID")
     assert "3:3" in done.stdout
 
 

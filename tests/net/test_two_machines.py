@@ -15,6 +15,7 @@ from splitbed.wire import max_abs_diff
 from tests.net.machines import CLIENTS, CLOCK_AHEAD_S, Machines, brought_up
 from tests.net.sweeps import ORCHESTRATE, TIMEOUT_S
 from tests.node.loopback import small_model
+from tests.shared_machine import counts
 from tests.triton import asked_by_triton
 
 SIDE = 96  # maps of 0.3 MB: the first two frames that tbf lets pass at once weigh little
@@ -52,11 +53,6 @@ def run(machines: Machines, folder: Path) -> Path:
     return folder / "run"
 
 
-def fit(row: dict[str, str]) -> bool:
-    """What else runs on this machine may come between two stages, and between nothing else."""
-    return row["valid"] == "true" or "stages leave" in row["reason"]
-
-
 @pytest.mark.parametrize("flow", ["downlink", "remote-source"])
 def test_other_flows_are_measured_between_machines_as_well(
     machines: Machines, tmp_path: Path, flow: str
@@ -65,7 +61,7 @@ def test_other_flows_are_measured_between_machines_as_well(
     table = rows(tmp_path / "run")
     assert [row["split"] for row in table] == ["6:0", "3:3", "0:6"], done.stderr + done.stdout
     for row in table:
-        assert fit(row), row["reason"]
+        assert counts(row), row["reason"]
         assert float(row["max_abs_diff"] or 0) < 1e-5
     if flow == "remote-source":
         assert "ends on another clock than it began" in table[1]["reason"]
@@ -103,7 +99,7 @@ def rows(run: Path) -> list[dict[str, str]]:
 
 def test_the_sweep_measures_them_as_it_does_two_namespaces(run: Path) -> None:
     assert len(rows(run)) == 2 * 3
-    assert not [row["reason"] for row in rows(run) if not fit(row)]
+    assert not [row["reason"] for row in rows(run) if not counts(row)]
 
 
 def test_the_nodes_shaped_the_link_themselves(run: Path) -> None:

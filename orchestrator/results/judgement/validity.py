@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from netem.wire import wire_ms
 from orchestrator.ask.flow import delivery_hop, of_link, shape_of
-from orchestrator.results.records import CellRecord, RunRecord
+from orchestrator.results.records import CellRecord, MachineRecord, RunRecord
 from orchestrator.results.rows import Row, known
 from splitbed.graphs.graph import why_runs_differ
 
@@ -19,6 +19,8 @@ MAX_GAP_MS = 0.5
 ASLEEP = 3.0
 """So many times that, where stages of a slowed UE end in a wait: what follows runs on a processor
 that slept, with cold caches (0.43 ms from encoding to the link where 0.08 are usual)."""
+MAX_SHARED = 0.8
+"""Others' share of the processors beyond which it excuses no more."""
 MAX_ABS_DIFF = 1e-3
 """Largest difference of split from whole output (clause 10.2.8)."""
 MIN_OVER_BOUND = 0.98
@@ -40,7 +42,7 @@ def faults_of(
     if lost > 0 and not faults:
         faults.append(f"{lost} of its frames are missing from samples.jsonl")
     if row.e2e_ms is not None:
-        faults += _timing(row, run.model.drawing)
+        faults += _timing(row, run.model.drawing, cell.machine)
     if row.part1_delivery_ms and row.ue_part_bytes:
         crossed = row.ue_part_bytes if row.part1_coded_bytes is None else row.part1_coded_bytes
         hop = delivery_hop(cell.flow)
@@ -53,7 +55,7 @@ def faults_of(
     return faults + [proof.fault for proof in cell.proofs if proof.fault]
 
 
-def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
+def _timing(row: Row, drawing: Sequence[str], machine: MachineRecord | None) -> list[str]:
     faults: list[str] = []
     gap, over, diff = known(row.gap_pct), known(row.e2e_over_bound), row.max_abs_diff
     unsure = (row.e2e_uncertainty_ms or 0.0) / known(row.bound_ms) if row.bound_ms else 0.0
@@ -62,6 +64,7 @@ def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
     if (row.ue_slowdown_asked or 1.0) > 1:
         slow = max(slow, ASLEEP)
     slow = max(slow, _under_way(row))  # each of them takes turns with the others between its stages
+    slow = max(slow, _shared(machine))
     if gap > 100 * MAX_GAP_SHARE and _gap_ms(row) > MAX_GAP_MS * slow:
         faults.append(f"stages leave {gap:.1f} % of the end-to-end time unexplained")
     if over + unsure < MIN_OVER_BOUND:
@@ -75,6 +78,12 @@ def _timing(row: Row, drawing: Sequence[str]) -> list[str]:
 def _under_way(row: Row) -> float:
     """How many frames of a load are at once, by Little's law."""
     return (row.delivered_fps or 0) * (row.e2e_ms or 0) / 1000
+
+
+def _shared(machine: MachineRecord | None) -> float:
+    """How many times as long it takes to get a processor that others use, too."""
+    others = machine and (machine.others_share or 0) + (machine.steal_share or 0)
+    return 1 / (1 - min(others or 0, MAX_SHARED))
 
 
 def _gap_ms(row: Row) -> float:

@@ -15,7 +15,7 @@ from orchestrator.results.facts import ModelFacts
 from orchestrator.results.judgement.trust import trust
 from orchestrator.results.judgement.validity import faults_of, pace_remark, pace_words, remarks_on
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict, judge_run
-from orchestrator.results.records import CellRecord, ProofRecord, RunRecord
+from orchestrator.results.records import CellRecord, MachineRecord, ProofRecord, RunRecord
 from orchestrator.results.rows import Row
 from splitbed.errors import NodeError, UsageError
 from tests.orchestrator.written import made_row
@@ -34,6 +34,17 @@ def faults(cell: dict[str, Any] | None = None, **row: Any) -> list[str]:
         "frames": 3,
     }  # fmt: skip
     return faults_of(made_row(**MEASURED | row), RunRecord(), CellRecord(**asked | (cell or {})))
+
+
+@pytest.mark.parametrize(
+    ("others", "inside", "outside"), [(None, 4.9, 5.1), (0.5, 9.9, 10.1), (0.99, 24.9, 25.1)]
+)
+def test_where_others_use_the_processors_too_it_takes_longer_from_stage_to_stage(
+    others: float | None, inside: float, outside: float
+) -> None:
+    cell = {"machine": MachineRecord(others_share=others)}
+    assert faults(cell, e2e_ms=10.0, gap_pct=inside) == []
+    assert "unexplained" in " ".join(faults(cell, e2e_ms=10.0, gap_pct=outside))
 
 
 def proof(fault: str) -> ProofRecord:
