@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -69,8 +69,10 @@ def _outliving(stream: TextIO | None, *, end: bool) -> Any:
     if not isinstance(stream, io.TextIOWrapper):  # there is none, or it is no file
         return stream
     stream.flush()
+    raw = _Outliving(stream.fileno(), end=end)
     return io.TextIOWrapper(
-        io.BufferedWriter(_Outliving(stream.fileno(), end=end)),
+        # with PYTHONUNBUFFERED Python's own has no buffer either
+        cast("io.BufferedWriter", raw) if stream.write_through else io.BufferedWriter(raw),
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,

@@ -85,6 +85,16 @@ def test_a_signal_ends_it_as_ctrl_c_does(how: signal.Signals, tmp_path: Path) ->
     assert command.ended() == INTERRUPTED
 
 
+def test_who_wants_nothing_buffered_sees_each_word_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", "1")
+    command = AtWork(tmp_path, before="sys.stderr.flush = lambda: None")
+    assert command.err.readline() == "at it\n"
+    command.process.send_signal(signal.SIGTERM)
+    assert command.ended() == INTERRUPTED
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_output_that_nobody_reads_ends_it(stream: str, tmp_path: Path) -> None:
     command = AtWork(tmp_path, stream=stream)

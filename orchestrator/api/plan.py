@@ -9,6 +9,7 @@ from orchestrator.api.options import Numbers, Place, PlanWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file
+from orchestrator.plan.doubt.limits import plan_limits
 from orchestrator.plan.grid import grid
 from orchestrator.plan.run import PlanOptions, PlanOutcome, run_plan
 
@@ -26,7 +27,7 @@ def plan(
     learn: Sequence[Place] = (),
     max_drop: float | None = None,
     verify: int = 0,
-    within_ms: float | None = None,
+    slo: str | Sequence[str] = (),
     progress: Callable[[Step], None] | None = None,
     **options: Unpack[PlanWords],
 ) -> PlanOutcome:
@@ -36,8 +37,8 @@ def plan(
     `profile` is the folder of an earlier run, `ue_profile_csv` what TFLite's `benchmark_model` told
     of another UE, `learn` folders of runs whose errors make the intervals, `max_drop` the accuracy
     that a codec may cost, `verify` the links to measure where it is closest, of which `progress` is
-    told. With a model of the UE's `power`, the least energy is planned, too, of what takes no more
-    than `within_ms`. Raises UsageError, MachineError and RunError.
+    told. With a model of the UE's `power`, the least energy is planned, too, of what is sure to
+    keep `slo`, as "e2e_p95<200ms". Raises UsageError, MachineError and RunError.
     """
     wanted = PlanOptions(
         grid(*map(_words, (bw, delay, ue_slowdown))),
@@ -45,7 +46,7 @@ def plan(
         verify,
         None if ue_profile_csv is None else Path(ue_profile_csv),
         tuple(Path(folder) for folder in learn),
-        within_ms,
+        plan_limits(slo),
     )
     follower = Follower(progress)
     with follower.raising():

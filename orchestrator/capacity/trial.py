@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestrator.capacity.little import little
-from orchestrator.capacity.objective import DropLimit, Floats, Limit, Objective
+from orchestrator.capacity.objective import DropLimit, Objective
 from orchestrator.results.records.capacity import Trial
+from orchestrator.results.statistics.limits import Floats, Limit
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
 from orchestrator.results.statistics.offered import Fate, Offered, offered, response_ms
 

@@ -28,8 +28,8 @@ from splitbed.federated.task import SAMPLES, UE
 
 AGGREGATOR, ADDRESS = "aggregator", "10.77.255.1"
 _SUBNET = "10.77.{}.0/24"
-START_S = 120.0
-"""What a JVM may take to be there, on a machine that others use, too."""
+START_S = 300.0
+"""What a JVM or Python may take to be there, on a machine that others keep busy, too."""
 
 
 class Cluster:

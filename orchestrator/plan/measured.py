@@ -8,14 +8,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
+import numpy as np
+
 from orchestrator.ask.configuration import Configuration
 from orchestrator.plan.grid import PlanPoint
 from orchestrator.results.judgement.choice import MAX_P
 from orchestrator.results.rows import Row
 from orchestrator.results.statistics.blocks import beside
 from orchestrator.results.statistics.comparison import Difference, difference, holm
+from orchestrator.results.statistics.limits import Limit
 
-PLANNER = "plan"
+PLANNER, SECOND, THRIFTY = "plan", "second", "least energy"
 
 
 class Held(StrEnum):
@@ -42,6 +45,8 @@ class Probe:
     high_ms: float
     roles: tuple[str, ...]
     offered: bool = True
+    limited: tuple[tuple[Limit, float], ...] = ()
+    """What it is to keep, and the upper end of what is expected of that."""
     place: tuple[int, int] | None = None
     """Which option of the plan it is, and at which point; None of one that it leaves out."""
 
@@ -84,6 +89,18 @@ class Measured:
             return None
         return 100 * (self.probe.predicted_ms / self.measured_ms - 1)
 
+    def limited_ms(self, limit: Limit) -> float | None:
+        """What its frames had of what is limited; None where they are too few to tell."""
+        return limit.of(np.array(self.samples_ms))
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether all limits were kept; None where frames do not tell."""
+        told = [(one, self.limited_ms(one)) for one, _ in self.probe.limited]
+        if any(ms is None for _, ms in told):
+            return None
+        return all(one.holds(ms) for one, ms in told if ms is not None)
+
     def row(self) -> dict[str, object]:
         """For verify.csv and the terminal; None for what was not measured."""
         probe = self.probe
@@ -100,8 +117,16 @@ class Measured:
             "measured_low_ms": low_ms,
             "measured_high_ms": high_ms,
             "error_pct": self.error_pct,
+            **self._limits(),
             "reason": self.table_row.reason,
         }
+
+    def _limits(self) -> dict[str, object]:
+        told: dict[str, object] = {}
+        for limit, high_ms in self.probe.limited:
+            told[f"predicted_{limit.name}_high_ms"] = high_ms
+            told[f"measured_{limit.name}_ms"] = self.limited_ms(limit)
+        return told | ({"kept": self.kept} if told else {})
 
 
 def verdicts(found: Sequence[Measured]) -> dict[PlanPoint, Held]:
@@ -184,6 +209,17 @@ def summary(found: Sequence[Measured]) -> str:
     told = [
         f"{name} {100 * statistics.median(shares):.1f} and {100 * max(shares):.1f} %"
         for name, shares in regrets(found).items()
-        if name != "second"
+        if name not in (SECOND, THRIFTY)
     ]
-    return words + "; ".join(told) + "."
+    return words + "; ".join(told) + f".{_thrift(found)}"
+
+
+def _thrift(found: Sequence[Measured]) -> str:
+    """What became of limits where the choice was by energy; nothing where there were none."""
+    told = [one.kept for one in found if one.probe.limited and THRIFTY in one.probe.roles]
+    if not told:
+        return ""
+    counts = f"{told.count(True)} of {len(told)}"
+    if unknown := told.count(None):
+        counts += f" ({unknown} could not be measured)"
+    return f" Of what is chosen by energy, the limits are kept by {counts}."

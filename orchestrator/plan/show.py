@@ -42,6 +42,7 @@ def show(outcome: PlanOutcome, *, as_json: bool) -> None:
             "planned_s": outcome.planned_s,
             "best": outcome.lines,
             "least_energy": energy.words if (energy := outcome.loaded.energy) else None,
+            "limits": [one.words for one in outcome.loaded.limits],
             "left_out": [one.configuration.words for one in outcome.plan.predictor.left_out],
             "verified": [one.row() for one in outcome.measured],
             "verdicts": [
@@ -97,6 +98,8 @@ def _show(outcome: PlanOutcome) -> None:
             markup=False,
         )
         show_lines([*_least_energy(plan, energy)], as_json=False)
+        for limited in energy.limits:
+            console.print(limited.words, soft_wrap=True, markup=False)
     show_lines([*_policy_lines(plan, decided)], as_json=False)
     if "dads" in decided and (gain_ms := decided["dads"].gain_ms.max()) > 0:
         console.print(
@@ -218,7 +221,9 @@ def _loaded(plan: Plan, under: UnderLoad) -> Iterator[Line]:
 
 def _least_energy(plan: Plan, energy: LeastEnergy) -> Iterator[Line]:
     """The rates over which one option takes least of those that are fast enough."""
-    columns = {"mJ": energy.mj, "ms": plan.e2e_ms, "high ms": plan.high_ms}
+    columns = {"mJ": energy.mj, "ms": plan.e2e_ms}
+    for one in energy.limits:
+        columns |= {f"{one.limit.name} ms": one.ms, "at most": one.high_ms}
     for option, held, where in _held(plan, energy.best):
         own_mj = energy.mj[plan.ranks[0, held], held]
         ends = {"the best in latency mJ": _span(own_mj[0], own_mj[-1])}

@@ -4,6 +4,7 @@ At each chosen point: the best and the second option, and what each policy would
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from orchestrator.ask.sweep.cell import cell_of
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.sweep import measure_cells
 from orchestrator.measure.watcher import Watcher
+from orchestrator.plan.energy import LeastEnergy
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import PlanGrid
 from orchestrator.plan.load.held import VERIFY_LOAD_FILE, LoadMeasured, LoadProbe
-from orchestrator.plan.measured import PLANNER, Measured, Probe
+from orchestrator.plan.measured import PLANNER, SECOND, THRIFTY, Measured, Probe
 from orchestrator.plan.policies import Decisions
 from orchestrator.plan.prediction import Plan, Predictor
 from orchestrator.results.columns import csv_text
@@ -32,13 +34,18 @@ VERIFY_FILE, VERIFY_FOLDER = "verify.csv", "verify"
 
 
 def probed(
-    config: SweepConfig, plan: Plan, decided: Mapping[str, Decisions], count: int, site: Site
+    config: SweepConfig,
+    plan: Plan,
+    decided: Mapping[str, Decisions],
+    energy: LeastEnergy | None,
+    count: int,
+    site: Site,
 ) -> list[Probe]:
     """What is to be measured at the `count` closest points; UsageError where none can be."""
     points = closest(plan, count, lambda rate_mbit: site.can_shape(link_at(rate_mbit, 0)))
     if not points:
         raise UsageError("--verify: no rate of this plan is one that a link here can have")
-    return probes(config, plan, decided, points)
+    return probes(config, plan, decided, points, energy)
 
 
 def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[int]:
@@ -64,7 +71,11 @@ def closest(plan: Plan, count: int, possible: Callable[[float], bool]) -> list[i
 
 
 def probes(
-    config: SweepConfig, plan: Plan, decided: Mapping[str, Decisions], points: Sequence[int]
+    config: SweepConfig,
+    plan: Plan,
+    decided: Mapping[str, Decisions],
+    points: Sequence[int],
+    energy: LeastEnergy | None = None,
 ) -> list[Probe]:
     """What is to be measured at these points."""
     found = []
@@ -72,24 +83,29 @@ def probes(
         at = plan.grid.at(point)
         best, second = (plan.options[rank] for rank in plan.ranks[:, point])
         roles: dict[Option, list[str]] = {best: [PLANNER]}
-        roles.setdefault(second, []).append("second")
+        roles.setdefault(second, []).append(SECOND)
+        if energy and (thrifty := int(energy.best[point])) >= 0:
+            roles.setdefault(plan.options[thrifty], []).append(THRIFTY)
         for name, decisions in decided.items():
             option = decisions.options[decisions.chosen[point]]
             if option is not None:
                 same = [o for o in plan.options if o.configuration == option.configuration]
                 roles.setdefault(same[0] if same else option, []).append(name)
         told = _ends(plan.predictor, [*roles], PlanGrid.of(at))
-        found += [
-            Probe(
-                option.configuration.over(config.over(at.link), at.pace),
-                at,
-                *ends,
-                tuple(names),
-                offered=option in plan.options,
-                place=(plan.options.index(option), point) if option in plan.options else None,
+        for (option, names), ends in zip(roles.items(), told, strict=True):
+            place = (plan.options.index(option), point) if option in plan.options else None
+            limits = energy.limits if energy and place else ()
+            found.append(
+                Probe(
+                    option.configuration.over(config.over(at.link), at.pace),
+                    at,
+                    *ends,
+                    tuple(names),
+                    offered=place is not None,
+                    limited=tuple((one.limit, float(one.high_ms[place])) for one in limits),
+                    place=place,
+                )
             )
-            for (option, names), ends in zip(roles.items(), told, strict=True)
-        ]
     return found
 
 
@@ -129,6 +145,8 @@ def verify(
     codecs = {codec for one in asked for _, codec in one.configuration.coding}
     if any(codec_named(name).sequential for name in codecs):
         config = config.replaced(runs=config.least_runs)  # which takes no input twice
+    if limits := [limit for probe in asked for limit, _ in probe.limited]:
+        config = config.replaced(runs=max(config.least_runs, *(one.frames for one in limits)))
     every = [probe.configuration for probe in asked]
     every += [probe.configuration for probe in under_load]
     cells = [cell_of(one, model, config) for one in every]
@@ -141,7 +159,7 @@ def verify(
         LoadMeasured(probe, _row_of(probe.configuration, outcome.rows)) for probe in under_load
     ]
     lines = [one.row() for one in found]
-    folder.replace(VERIFY_FILE, csv_text(tuple(lines[0]), lines))
+    folder.replace(VERIFY_FILE, csv_text(tuple(dict.fromkeys(chain(*lines))), lines))
     if lines := [one.row() for one in loaded]:
         folder.replace(VERIFY_LOAD_FILE, csv_text(tuple(lines[0]), lines))
     return found, loaded

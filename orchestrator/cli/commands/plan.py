@@ -33,12 +33,10 @@ _Slowdowns = Annotated[str, option("Times that the UE is slower, likewise. [1]",
 _Power = Annotated[
     str | None, option("Plan by energy, too, by a model of what the UE takes: ue=FILE.yaml.", "UE")
 ]
-_Within = Annotated[
-    float | None,
+_Slo = Annotated[
+    list[str] | None,
     option(
-        "Of what is chosen by energy, the most that high_ms may be, end to end. [no limit]",
-        "UE",
-        least=0,
+        "Limit of what is chosen by energy, with commas or again, as e2e_p95<200ms. [none]", "UE"
     ),
 ]
 _Profile = Annotated[
@@ -86,7 +84,7 @@ def plan(
     max_drop: _MaxDrop = None,
     verify: _Verify = 0,
     power: _Power = None,
-    within_ms: _Within = None,
+    slo: _Slo = None,
     json: Json = False,
 ) -> None:
     """Predict the best split over every link from one profile; draw the map; verify it.
@@ -98,12 +96,14 @@ def plan(
     from orchestrator.plan import grid as plan_grid
     from orchestrator.plan import run as plan_run
     from orchestrator.plan import show as plan_show
+    from orchestrator.plan.doubt import limits
 
     grid = plan_grid.grid(bw, delay, ue_slowdown)
+    asked_limits = limits.plan_limits(slo or ())
     own = {"max_drop": max_drop, "link_of": link_of, "power": power}
     config = config_of(model, asked | {k: value for k, value in own.items() if value is not None})
     runs = tuple(Path(one) for one in learn.split(",")) if learn else ()
-    wanted = plan_run.PlanOptions(grid, profile, verify, ue_profile_csv, runs, within_ms)
+    wanted = plan_run.PlanOptions(grid, profile, verify, ue_profile_csv, runs, asked_limits)
     with watching(None, None) as watcher:
         outcome = plan_run.run_plan(config, wanted, watcher)
     plan_show.show(outcome, as_json=json)

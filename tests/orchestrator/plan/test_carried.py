@@ -18,8 +18,8 @@ from orchestrator.plan.load.queueing import Source
 from orchestrator.plan.load.under import UnderLoad, under_load
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, make_plan
-from orchestrator.plan.run import Loaded, write
 from orchestrator.plan.show import NOT_HELD, _loaded
+from orchestrator.plan.written import Loaded, write
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
 from tests.orchestrator.plan.test_plan import coded, planned, predictor

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from orchestrator.plan.doubt import COVERAGE, ELSEWHERE, Doubt, Errors, Lesson, doubt_of, errors_of
+from orchestrator.plan.doubt.lessons import _of_rows, read_lessons
 from orchestrator.plan.grid import grid
-from orchestrator.plan.lessons import _of_rows, read_lessons
 from orchestrator.plan.prediction import make_plan
 from orchestrator.results.profile import CutSizes, Profile
 from splitbed.errors import UsageError

@@ -21,7 +21,8 @@ from orchestrator.plan.grid import PlanGrid, grid
 from orchestrator.plan.plot import TIED, text_map
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan, own_ways
-from orchestrator.plan.run import PlanOptions, _planned, write
+from orchestrator.plan.run import PlanOptions, _planned
+from orchestrator.plan.written import write
 from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.local import local_model

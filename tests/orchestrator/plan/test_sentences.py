@@ -16,8 +16,8 @@ from orchestrator.plan.load.forecast import carried
 from orchestrator.plan.measured import PLANNER, Held, Measured, Probe, summary, verdicts
 from orchestrator.plan.policies import decisions
 from orchestrator.plan.prediction import Plan, Predictor, make_plan
-from orchestrator.plan.run import NOT_SURE, SURE, Loaded, _best_lines
 from orchestrator.plan.show import _doubt, _policy_lines, _stretches
+from orchestrator.plan.written import NOT_SURE, SURE, Loaded, _best_lines
 from orchestrator.reports.terminal import Line
 from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile
 from orchestrator.results.statistics.intervals import median_interval

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netem.spec import symmetric
-from orchestrator.plan.lessons import _of_rows
+from orchestrator.plan.doubt.lessons import _of_rows
 from orchestrator.results.judgement.verdict import judge_run
 from orchestrator.results.prediction import DOWN_MS, UP_MS
 from orchestrator.results.records import CellRecord, FrameRecord

@@ -55,7 +55,9 @@ def _of_rows(rows: Sequence[Row], profile: Profile) -> Iterator[Lesson]:
             predicted_ms = predictor.e2e_ms(work, grid).item()
             wire_ms = predictor.wire_ms(work, grid).item()
             long = predictor.long_parts(work, grid).item()
-            yield Lesson((row.e2e_ms - wire_ms) / (predicted_ms - wire_ms), bool(long))
+            every_ms = (row.e2e_ms, *row.samples_ms)
+            ratio, *frames = ((ms - wire_ms) / (predicted_ms - wire_ms) for ms in every_ms)
+            yield Lesson(ratio, bool(long), tuple(frames))
 
 
 def _is_plain(row: Row) -> bool:
