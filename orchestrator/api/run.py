@@ -20,6 +20,8 @@ from orchestrator.results.reading import Reading, read_folder, sweep_folder
 from orchestrator.results.records import CellRecord
 from orchestrator.results.rows import COLUMNS, Row
 from orchestrator.results.run_folder import RunFolder
+from orchestrator.results.statistics.energy import frame_mj
+from orchestrator.results.statistics.spent import cpu_ms, crossed_bytes
 from splitbed.errors import MachineError, UsageError
 from splitbed.timeline import STAGES, Timeline
 
@@ -33,7 +35,11 @@ _COLUMNS = {"bw": ("bw_mbit",), "split": ("split", "split_name")}
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame that was measured: where, its times in ms, what crossed in bytes."""
+    """One frame that was measured: where, its times in ms, what crossed in bytes.
+
+    By node: what it computed, where frames came one at a time; encoded tensors that it sent and
+    received; its energy in mJ by the run's model of it, where there is one.
+    """
 
     split: str
     split_name: str
@@ -47,6 +53,10 @@ class Frame:
     encoded_bytes: int
     result_bytes: int
     max_abs_diff: float | None
+    cpu_ms: Mapping[str, float]
+    sent_bytes: Mapping[str, int]
+    received_bytes: Mapping[str, int]
+    modelled_mj: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -120,8 +130,7 @@ class Run:
                 "to_pandas: pandas is not installed; repair: pip install 'splitbed[pandas]'"
             ) from None
         if frames:
-            flat = ({**vars(one), **_in_columns(one.stages_ms)} for one in self.frames)
-            return DataFrame(flat).drop(columns="stages_ms", errors="ignore")
+            return DataFrame(map(_flat, self.frames))
         return DataFrame([with_all_columns(row) for row in self.rows])
 
     def plot(self) -> "Figure":
@@ -143,7 +152,9 @@ class Run:
     def _frames(self, cell: CellRecord) -> Iterator[Frame]:
         frames = self._reading.frames_of(cell)
         timelines = self._reading.timelines_of(cell)
+        powers = self._reading.run.power
         for place, (frame, timeline) in enumerate(zip(frames, timelines, strict=True)):
+            crossed = crossed_bytes(cell.flow, [frame])
             yield Frame(
                 split=cell.split,
                 split_name=cell.split_name,
@@ -157,6 +168,10 @@ class Run:
                 encoded_bytes=frame.encoded_bytes,
                 result_bytes=frame.result_bytes,
                 max_abs_diff=frame.max_abs_diff,
+                cpu_ms={node: sum(of.values()) for node, of in cpu_ms([frame]).items()},
+                sent_bytes={node: sent for node, (sent, _) in crossed.items()},
+                received_bytes={node: received for node, (_, received) in crossed.items()},
+                modelled_mj=frame_mj(cell, frame, timeline, powers),
             )
 
 
@@ -181,8 +196,13 @@ def _stages(timeline: Timeline) -> Iterable[str]:
     return dict.fromkeys((*STAGES, *(stage.name for stage in timeline.stages)))
 
 
-def _in_columns(stages_ms: Mapping[str, float]) -> dict[str, float]:
-    return {f"{name}_ms": ms for name, ms in stages_ms.items()}
+def _flat(frame: Frame) -> dict[str, object]:
+    """What is by stage as part1_ms, what is by node as ue_cpu_ms."""
+    told = dict(vars(frame))
+    told |= {f"{name}_ms": ms for name, ms in told.pop("stages_ms").items()}
+    for name in ("cpu_ms", "sent_bytes", "received_bytes", "modelled_mj"):
+        told |= {f"{node}_{name}": value for node, value in told.pop(name).items()}
+    return told
 
 
 def _is(row: Row, asked: Mapping[tuple[str, ...], object]) -> bool:

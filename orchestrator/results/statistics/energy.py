@@ -6,9 +6,10 @@ from typing import NamedTuple
 from orchestrator.ask.devices import Power
 from orchestrator.ask.flow import FLOWS
 from orchestrator.ask.topology import kind_of
-from orchestrator.results.records import NodeResources
+from orchestrator.results.records import CellRecord, FrameRecord, NodeResources
 from orchestrator.results.statistics.measured_visit import MeasuredVisit
-from splitbed.timeline import is_hop
+from orchestrator.results.statistics.spent import cpu_ms
+from splitbed.timeline import Timeline, is_hop
 
 MEASURED, MODELLED, NONE = "measured", "modelled", "none"
 _S_PER_MS = 1e-3
@@ -47,6 +48,29 @@ def energy_of(
         return NOT_KNOWN
     joules = sum(one for one in modelled if one is not None)
     return FrameEnergy(joules * 1e3 / frames, MODELLED, power.source.strip())
+
+
+def frame_mj(
+    cell: CellRecord, frame: FrameRecord, timeline: Timeline, powers: Mapping[str, Power]
+) -> dict[str, float]:
+    """What a frame took of each node whose CPU time it has, by the model of its kind; in mJ.
+
+    A model, whether or not a meter counted over the cell: that is not read for a frame. What a node
+    computes after the last stage of the last frame is in the cell's mean alone.
+    """
+    found, hops = {}, dict.fromkeys(one.name for one in timeline.stages if is_hop(one.name))
+    for node, stages_ms in cpu_ms([frame]).items():
+        if (power := powers.get(kind_of(node))) is None:
+            continue
+        slower = (cell.ue_slowdown or 1.0) if kind_of(node) == "ue" else 1.0
+        ends = [(FLOWS[cell.flow].ends(hop), timeline.ms(hop) * _S_PER_MS) for hop in hops]
+        sending_s, receiving_s = (
+            sum(took_s for own, took_s in ends if own[place] == node) for place in (0, 1)
+        )
+        cpu_s = sum(stages_ms.values()) * _S_PER_MS * slower
+        joules = power.joules(timeline.e2e_ms * _S_PER_MS, cpu_s, sending_s, receiving_s)
+        found[node] = joules / _S_PER_MS
+    return found
 
 
 def _measured_j(told: NodeResources) -> float | None:

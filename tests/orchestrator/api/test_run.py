@@ -139,6 +139,7 @@ def test_pandas_has_every_column_and_every_frame(folder: Path) -> None:
         "1:1": pytest.approx(41),
         "2:0": pytest.approx(71),
     }
+    assert {"ue_sent_bytes", "edge_received_bytes"} <= {*frames.columns}
 
 
 def test_a_notebook_shows_the_table_and_no_name_is_markup_in_it(tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from orchestrator.results.records import (
     UeRecord,
 )
 from orchestrator.results.rows import Row
+from orchestrator.results.statistics.energy import frame_mj
 from orchestrator.results.statistics.measured_visit import MeasuredVisit, measured_visit
 from orchestrator.results.tables import resources_csv
-from splitbed.timeline import Stage
+from splitbed.timeline import Stage, Timeline
 
 MS = 1_000_000
 POWER = Power(idle_w=1.0, cpu_w=2.0, sending_w=4.0, receiving_w=0.5, source="a data sheet")
@@ -134,6 +135,22 @@ def test_energy_of_a_model_says_so_and_whose_it_is() -> None:
     assert row.ue_energy_mj == pytest.approx(50 * 1 + 20 * 2 + 20 * 4 + 10 * 0.5)
     assert (row.ue_energy_source, row.edge_energy_source) == ("modelled", "none")
     assert nodes_of(visit(), ue=POWER)["ue"]["energy_by"] == "a data sheet"
+
+
+def test_energy_of_frames_by_the_model_has_the_row_s_as_its_mean() -> None:
+    one = visit(ue_slowdown=4.0)
+    frame = FrameRecord(attempt="a", stages=STAGES, e2e_ms=50, cpu_ns=CPU_NS)
+    told = frame_mj(one.cell, frame, Timeline([*STAGES]), {"ue": POWER})
+    assert told.keys() == {"ue"}  # of the edge there is no model
+    # the node's 40 ms of CPU time in the cell are of two frames, of which each has 19 in stages
+    of_row = row_of(one, ue=POWER).ue_energy_mj
+    assert of_row is not None
+    assert of_row - told["ue"] == pytest.approx((20 - 19) * 4.0 * POWER.cpu_w)
+
+
+def test_a_frame_without_its_own_cpu_time_has_no_energy_and_not_0() -> None:
+    frame = FrameRecord(attempt="a", stages=STAGES, e2e_ms=50)
+    assert frame_mj(visit().cell, frame, Timeline([*STAGES]), {"ue": POWER}) == {}
 
 
 def test_a_slowed_ue_is_modelled_as_what_it_stands_in_for() -> None:
