@@ -151,7 +151,9 @@ class Cluster:
         try:
             line = self._stream.readline()
         except OSError:
-            raise self._silent(f"was silent for {within_s:g} s") from None
+            raise self._silent(
+                f"was silent for {within_s:g} s, as where others keep it busy"
+            ) from None
         if not line:
             raise self._silent("is gone")
         answered: words.Answered = words.ANSWER.decode(line)

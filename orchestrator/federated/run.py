@@ -72,8 +72,9 @@ def run_federated(asked: Federated, folder: RunFolder, told: Say) -> Outcome:
                     if not (folder.path / ANCHOR_FILE).exists():
                         _anchor(asked, bed, folder)
                     for cell in cells:
-                        told(f"training over {cell.words}")
-                        model = folder.path / f"model-{asked.cells.index(cell) + 1}.safetensors"
+                        number = asked.cells.index(cell) + 1
+                        told(f"training over {cell.words} ({number} of {len(asked.cells)})")
+                        model = folder.path / f"model-{number}.safetensors"
                         record = _measured(asked, cell, bed, backend, model.resolve())
                         folder.append(CELLS_FILE, record.line())
                         ended[cell.words] = record

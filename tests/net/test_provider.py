@@ -3,13 +3,16 @@
 `make openvino` runs these on an ONNX Runtime that has another provider than the CPU's.
 """
 
+import json
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from tests.graphs import models, tflite_models
 from tests.net.sweeps import Place
+from tests.shared_machine import until
 
 EXPECTED = os.environ.get("SPLITBED_EXPECTS_PROVIDER", "")
 OPTIONS = ("--bw", "100", "--runs", "3", "--no-delivery")
@@ -56,12 +59,21 @@ def test_what_a_provider_leaves_to_the_cpu_is_in_the_row_and_in_the_verdict(plac
     assert "not all ran on the provider" in done.stdout
 
 
-def test_the_precision_of_each_part_is_an_axis_with_anchors_of_its_own(
-    tmp_path: Path,
+def test_the_precision_of_each_part_is_an_axis_with_anchors_of_its_own_and_is_gone_on_with(
+    place: Place,
 ) -> None:
-    place = Place(tmp_path)
-    asked = ("--split", "2:4", "--bw", "20", "--runs", "3", "--no-profile")
-    place.sweep(*asked, "--ue-precision", "int8", "--edge-precision", "fp32,fp16")
+    asked = ("--split", "2:4", "--bw", "20", "--runs", "3")
+    process = place.start(*asked, "--ue-precision", "int8", "--edge-precision", "fp32,fp16")
+    until(place.cells, process)
+    process.kill()
+    process.communicate()
+    before = (place.out / "cells.jsonl").read_text()
+    place.orchestrate("sweep", "--resume", str(place.out))
+    journal = (place.out / "cells.jsonl").read_text()
+    assert journal.startswith(before.rpartition("\n")[0])
+    keys = [json.loads(line)["key"] for line in journal.splitlines()]
+    assert len(before.splitlines()) < len(grid := place.run_json()["grid"])
+    assert Counter(keys[: len(grid)]) == Counter(grid)  # those after were disturbed
     rows = {(row["split"], row["precision"]): row for row in place.rows()}
     assert [*rows] == [
         ("0:6", ""), ("0:6", "edge fp16"),

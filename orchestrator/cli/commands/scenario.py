@@ -17,7 +17,7 @@ from orchestrator.api.transit_options import TransitWords
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import Images, Metrics, Otlp, option
 from splitbed.command import Commands, say
-from splitbed.errors import INTERRUPTED
+from splitbed.errors import INTERRUPTED, LinkError, NodeError
 
 scenarios = Commands("Scenarios of clause 10: show and run them.")
 ScenarioName = Annotated[str, typer.Argument(help="Clause, as 10.2, or FILE.yaml.")]
@@ -122,13 +122,16 @@ def _run_federated(folder: Path) -> int:
     from orchestrator.cli.watch.heartbeat import alive
     from orchestrator.scenarios import run as scenario_run
 
+    go_on = f"go on with: orchestrate scenario run {folder} --resume"
     try:
         with alive("training on UEs"):
             outcome = scenario_run.run_federated(folder, lambda words: say(words, stderr=True))
     except KeyboardInterrupt:  # by now all of Spark has ended
-        go_on = f"orchestrate scenario run {folder} --resume"
-        say(f"interrupted; go on with: {go_on}", stderr=True)
+        say(f"interrupted; {go_on}", stderr=True)
         return INTERRUPTED
+    except (NodeError, LinkError):  # as where Spark does not start; what was measured is kept
+        say(f"stopped; {go_on}", stderr=True)
+        raise
     show_targets(outcome.targets)
     say(f"Tables of the clause: {folder / scenario_run.TABLES_FILE}")
     say(f"Report: {folder / scenario_run.REPORT_FILE}")
