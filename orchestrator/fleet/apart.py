@@ -92,6 +92,10 @@ class Apart(Fleet):
             return self._pipe is not None and bool(self._asked("any_left", [*avoiding]))
         return False
 
+    @property
+    def gone(self) -> str:
+        return "" if self._pipe else self._why
+
     def close(self) -> None:
         with suppress(MachineError):
             if self._pipe:

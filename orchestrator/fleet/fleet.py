@@ -63,6 +63,11 @@ class Fleet(ABC):
     def any_left(self, avoiding: Collection[str]) -> bool:
         """Whether there is a machine that is not to be avoided."""
 
+    @property
+    def gone(self) -> str:
+        """Why none of its machines can be reached for now; nothing where they can."""
+        return ""
+
     @abstractmethod
     def close(self) -> None:
         """End what still works, and let go of all that was opened."""

@@ -94,10 +94,20 @@ class Sending:
                 self._came(came, self._left[came.order.key])
             waited_s = 0.0 if came or self.machines.any_left else waited_s + _POLL_S
             if waited_s == _POLL_S:
-                self.watcher.note("no machine is left: one that joins is waited for")
+                self.watcher.note(self._waits())
             if waited_s >= WAIT_S:
+                gone = self.machines.fleet.gone
                 for group in [*self._left.values()]:
-                    self._give_up(group, "no machine was left to measure it")
+                    self._give_up(group, gone or "no machine was left to measure it")
+
+    def _waits(self) -> str:
+        """What is waited for, and what may be done meanwhile."""
+        if gone := self.machines.fleet.gone:
+            return (
+                f"{gone}: started again within {WAIT_S / 60:.0f} minutes it is given what is left; "
+                "or end this (Ctrl-C), and go on with --resume"
+            )
+        return "no machine is left: one that joins is waited for"
 
     def _came(self, came: Came, group: Group) -> None:
         answer = came.answer

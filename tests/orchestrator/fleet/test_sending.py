@@ -2,13 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.fleet.fleet import Fleet
+from orchestrator.fleet.groups import Group
 from orchestrator.fleet.on_ray import RayFleet
 from orchestrator.fleet.order import Answer, Order, this_build
-from orchestrator.fleet.sending import Machines
+from orchestrator.fleet.sending import Machines, Sending
 from orchestrator.measure.watcher import Watcher
 
 ORDER = Order(key="k", words="8 Mbit/s", build=this_build(), asked={"model": "shapesnet"})
@@ -48,6 +50,26 @@ def test_a_machine_that_has_become_unfit_is_not_asked_again_for_what_it_began() 
     machines.send(ORDER)
     assert fleet.sent == [(set(), "A"), ({"A"}, "")]
     assert machines.any_left
+
+
+def test_a_fleet_that_is_gone_is_told_with_why_and_what_goes_on() -> None:
+    class Gone(Told):
+        @property
+        def gone(self) -> str:
+            return "the head of Ray at head:6379 is gone"
+
+        def any_left(self, avoiding: Collection[str]) -> bool:
+            return False
+
+    class Impatient(Watcher):
+        def note(self, words: str) -> None:
+            if "is gone" in words:
+                raise KeyboardInterrupt(words)  # as of who has read it, and ends the sweep
+
+    nothing: Any = None
+    sending = Sending(Machines(Gone(), Watcher()), nothing, nothing, Impatient())
+    with pytest.raises(KeyboardInterrupt, match=r"head:6379 is gone: .* 10 minutes .*--resume"):
+        sending.all([Group((), (), ORDER)])
 
 
 def test_a_machine_that_fails_while_it_is_looked_at_is_left_out_alone(
