@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from splitbed.codecs.klt import Kind
-from splitbed.codecs.klt.coding import TOTAL, symbols_of
+from splitbed.codecs.klt.coding import TOTAL
+from splitbed.codecs.klt.symbols import Coded
 from splitbed.codecs.klt.tables import order_of, read
 from splitbed.codecs.klt.transform import JOINT, Layout
 from splitbed.codecs.stage import Setting, Stage
@@ -133,14 +134,13 @@ def test_bytes_are_the_tables_cross_entropy(frames: list[Floats]) -> None:
     for frame in frames[SEEN:]:
         coefficients = transform.coefficients(frame)
         assert coefficients is not None
-        levels = np.rint(coefficients).ravel()
-        start = 0
-        for book, end in zip(codebook.books, order.ends, strict=True):
-            coded = levels[order.places[start:end]].astype(np.int32)
-            start = end
-            symbols = np.minimum(symbols_of(coded[coded != 0]), book.escape)
-            bits -= np.log2(book.masks[np.packbits(coded != 0)] / TOTAL).sum()
-            bits -= np.log2(book.values[symbols] / TOTAL).sum()
+        coded = Coded.of(np.rint(coefficients).ravel()[order.places], order.ends)
+        bits += coded.negative.size
+        for step, (symbols, counts) in enumerate(zip(coded.symbols, coded.counts, strict=True)):
+            ends = np.cumsum(counts)[:-1]
+            for book, own in zip(codebook.books, np.split(symbols, ends), strict=True):
+                weights = book.steps[step]
+                bits -= np.log2(weights[np.minimum(own, weights.size - 1)] / TOTAL).sum()
         nbytes += KLT(info, setting, STEP).encode(frame).nbytes
     assert 0.99 < 8 * nbytes / bits < 1.03
 
@@ -350,4 +350,4 @@ def test_it_is_faster_than_avc_and_not_far_from_int8_with_zstd() -> None:
     least = {what: min(times) for what, times in took.items()}
     for verb, most in (("encode", 3), ("decode", 6)):
         assert least[f"{verb} klt:200"] < least[f"{verb} avc:32"]
-        assert least[f"{verb} klt:200"] < 1.5 * most * least[f"{verb} int8+zstd"]
+        assert least[f"{verb} klt:200"] < most * least[f"{verb} int8+zstd"]

@@ -71,7 +71,7 @@ class Choice:
 
 
 def of_channels(axes: Axes, frames: Sequence[Array], length: float) -> Choice:
-    """With all components that have levels in steps of this length, by the DCT that costs least."""
+    """In steps of this length, by the DCT that costs least."""
     return min(_by_dct(_split(axes, frames, length)), key=lambda one: one.cost)
 
 
@@ -86,25 +86,26 @@ def _split(axes: Axes, frames: Sequence[Array], length: float) -> _Split:
 
 def _by_dct(split: _Split) -> Iterator[Choice]:
     for dct in _dcts(split.whole.layout.plane):
-        magnitudes = mean_magnitudes(map(np.rint, split.coefficients(dct)), dct)
-        kept = magnitudes.max(axis=1) >= FLOOR
-        bits = _bits(magnitudes, dct).sum() * split.whole.layout.planes
-        error = sum(np.square(one - np.rint(one)).sum() for one in split.coefficients(dct))
-        yield Choice(split, dct, magnitudes, kept, float(bits + error / split.frames / BIT))
+        yield _worth(split, dct, most=split.whole.layout.channels)
 
 
 def of_blocks(axes: Axes, frames: Sequence[Array], length: float) -> Choice:
-    """With those components whose bits are worth the error that they save, and few in all."""
+    """Without a DCT, and of few components."""
     split = _split(axes, frames, length)
-    layout, dct = split.whole.layout, split.whole.dct
+    return _worth(split, split.whole.dct, most=MOST_JOINT)
+
+
+def _worth(split: _Split, dct: Dct, most: int) -> Choice:
+    """With up to so many components: those whose bits are worth the error that they save."""
     magnitudes = mean_magnitudes(map(np.rint, split.coefficients(dct)), dct)
-    energy, error = np.zeros(layout.channels), np.zeros(layout.channels)
+    energy, error = np.zeros((2, len(magnitudes)))
     for one in split.coefficients(dct):
         energy += np.square(one).sum(axis=1, dtype=np.float64) / split.frames
         error += np.square(one - np.rint(one)).sum(axis=1, dtype=np.float64) / split.frames
-    bits = _bits(magnitudes, dct).sum(axis=1) * layout.planes
+    bits = _bits(magnitudes, dct).sum(axis=1) * split.whole.layout.planes
     saved = (energy - error) / BIT - bits
-    kept = (saved > 0) & (saved >= np.sort(saved)[-MOST_JOINT:][0])
+    kept = (saved > 0) & (saved >= np.sort(saved)[-most:][0])
+    kept[saved.argmax()] = True  # without any, every frame would cross as it is
     return Choice(split, dct, magnitudes, kept, float(energy.sum() / BIT - saved[kept].sum()))
 
 

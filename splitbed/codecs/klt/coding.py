@@ -1,11 +1,17 @@
 """Levels as bits: asymmetric numeral systems by `constriction`, with static tables by class.
 
 Coefficients that are coded are in classes by the magnitude that calibration saw, and stand in order
-of their classes.  Of each eight in a row a byte says which are not 0; then come the values that are
-not, sign and all.  So most symbols stand for eight coefficients, and no rate is lost: the two are
-the levels' joint probability, taken apart.
+of their classes.  Most are 0, and most others 1 either way.  A symbol takes as long whatever it
+stands for, so that each stands for eight, where it can, of what the step before leaves:
 
-    whether there are extras, a bit ─ masks, by class ─ values, by class ─ escapes ─ extras
+    of eight groups of eight coefficients, which have any that is not 0: a mask
+    of each group that has, which these are                              a mask
+    of eight of these, which are beyond 1 either way                     a mask
+    of each that is, how far                                             a value
+
+No rate is lost so: the four are the levels' joint probability, taken apart.
+
+    whether there are extras, a bit - the four, each class by class - signs - escapes - extras
 
 A value beyond its class's table is an escape, a level of a coefficient that is not coded an extra.
 All symbols and probabilities are integers.  A decoder of other bits than an encoder made ends with
@@ -21,25 +27,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splitbed.codecs.klt.symbols import (
+    BEYOND,
+    GROUP,
+    Coded,
+    Integers,
+    Order,
+    Places,
+    counts_of,
+    groups_of,
+    taken,
+)
 from splitbed.codecs.klt.transform import MOST_LEVEL
 from splitbed.codecs.stage import Floats
 from splitbed.errors import NodeError
 
-Integers = npt.NDArray[np.int32]
-Places = npt.NDArray[np.intp]
 Weights = npt.NDArray[np.uint16]
 """Probabilities of an alphabet, in parts of TOTAL; each is 1 or more."""
 
 TOTAL = 1 << 16
-GROUP = 8
-"""Coefficients that share a symbol."""
 MASKS = 1 << GROUP
 MOST_VALUES = 4096
 """Symbols of a book."""
-VALUES = np.arange(2, MOST_VALUES + 2, dtype=np.float32) // 2
-"""Of each symbol, as :func:`symbols_of` has them."""
-VALUES[1::2] *= -1
 HALF = 1 << 16
+WORD_BITS = 16
+CHECK = 64
+"""Of signs, how many are negative is told by the remainder of this."""
 LEVELS = 2 * MOST_LEVEL + 1
 """How many there are; `constriction` has uniform alphabets of up to 2**24."""
 WORD_BYTES = 4
@@ -49,81 +62,57 @@ EXTRA_BITS = 55
 
 @dataclass(frozen=True)
 class Book:
-    """The probabilities of one class: of the 256 masks of a group, and of values.
+    """The probabilities of one class: of three kinds of masks, and of values.
 
-    Values 1, -1, 2, -2 … are the symbols 0, 1, 2, 3 …, and the last symbol is an escape.
+    ``filled`` are masks of groups that have any, ``others`` of what is not 0 in such a group,
+    ``large`` of what is beyond 1.  Values are magnitudes less BEYOND, and the last is an escape.
     """
 
-    masks: Weights
+    filled: Weights
+    others: Weights
+    large: Weights
     values: Weights
 
     @property
-    def escape(self) -> int:
-        """The symbol of all values that are not in the table."""
-        return self.values.size - 1
-
-
-@dataclass(frozen=True)
-class Order:
-    """Where the coefficients that are coded are among ``size`` of them, class after class."""
-
-    size: int
-    places: Places
-    ends: Places
-    """Of each class in ``places``: whole groups, but for the last."""
-
-    @classmethod
-    def of(cls, classes: npt.NDArray[np.uint8], count: int) -> "Order":
-        """That of coefficients of these classes, each by itself; those of ``count`` are not coded.
-
-        A group that two classes have a part of is of the first.
-        """
-        places = np.argsort(classes, kind="stable")
-        ends = np.cumsum(np.bincount(classes, minlength=count)[:count])
-        coded = int(ends[-1]) if count else 0
-        return cls(classes.size, places[:coded], np.minimum(-(-ends // GROUP) * GROUP, coded))
-
-    @property
-    def groups(self) -> list[int]:
-        """How many each class has."""
-        groups: list[int] = np.diff(-(-self.ends // GROUP), prepend=0).tolist()
-        return groups
+    def steps(self) -> tuple[Weights, Weights, Weights, Weights]:
+        """In the order that they are coded in."""
+        return self.filled, self.others, self.large, self.values
 
 
 class LevelCoder:
     """Codes the levels of coefficients in ``order`` by the books of its classes."""
 
     def __init__(self, order: Order, books: Sequence[Book]) -> None:
-        self._size, self._order, self._ends = order.size, order.places, order.ends
-        self._groups = order.groups
+        self._size, self._order, self._rows = order.size, order.places, order.rows
+        self._ends = order.ends
         self._left = order.places.size < order.size
         self._is_left = np.ones(order.size, np.bool_)
         self._is_left[order.places] = False
-        self._escapes = np.array([book.escape for book in books], np.int32)
-        self._masks = [_categorical(book.masks) for book in books]
-        self._values = [_categorical(book.values) for book in books]
+        self._escapes = np.array([book.values.size - 1 for book in books], np.int32)
+        self._models = [
+            [_categorical(weights) for weights in step]
+            for step in zip(*(book.steps for book in books), strict=True)
+        ] or [[] for _ in range(4)]
 
     def encode(self, levels: Floats) -> bytes:
         """Whole numbers up to ``MOST_LEVEL`` either way."""
         import constriction
 
         levels = levels.reshape(-1)
-        coded = levels.take(self._order)
-        mask = coded != 0
-        at = np.flatnonzero(mask)
-        values = coded.take(at).astype(np.int32)
-        counts = self._counts(at)
-        escapes = np.repeat(self._escapes, counts)
-        symbols = np.minimum(symbols_of(values), escapes)
+        coded = Coded.of(levels.take(self._order), self._ends)
+        *masks, values = coded.symbols
+        escapes = np.repeat(self._escapes, coded.counts[-1])
         ans = constriction.stream.stack.AnsCoder()  # last in, first out
-        extras = self._left and np.count_nonzero(levels != 0) > at.size
+        extras = self._left and np.count_nonzero(levels != 0) > coded.negative.size
         if extras:
             self._push_extras(ans, levels)
-        escaped = values[symbols == escapes]
+        escaped = values[values >= escapes]
         if escaped.size:
-            ans.encode_reverse(escaped + np.int32(MOST_LEVEL), _uniform(LEVELS))
-        _push(ans, symbols, self._values, counts)
-        _push(ans, np.packbits(mask).astype(np.int32), self._masks, self._groups)
+            ans.encode_reverse(escaped, _uniform(LEVELS))
+        _push_bits(ans, coded.negative)
+        steps = zip([*masks, np.minimum(values, escapes)], self._models, coded.counts, strict=True)
+        for symbols, models, counts in reversed([*steps]):
+            _push(ans, symbols, models, counts)
         ans.encode_reverse(int(extras), _uniform(2))
         return bytes(ans.get_compressed().astype("<u4", copy=False).tobytes())
 
@@ -131,27 +120,33 @@ class LevelCoder:
         """The levels, which are written ``into`` that; NodeError for bits that no encoder made."""
         ans = _ans_of(data)
         extras = ans.decode(_uniform(2))
-        masks = _pop(ans, self._masks, self._groups).astype(np.uint8)
-        at = np.flatnonzero(np.unpackbits(masks, count=self._order.size).view(np.bool_))
-        counts = self._counts(at)
-        symbols = _pop(ans, self._values, counts)
-        values = VALUES.take(symbols)
-        escaped = np.flatnonzero(symbols == np.repeat(self._escapes, counts))
+        filled, ends = self._pop_masks(ans, 0, self._ends)
+        which = _pop(ans, self._models[1], counts_of(ends)).astype(np.uint8)
+        at, ends = taken(np.unpackbits(which).view(np.bool_), ends * GROUP)
+        places = self._rows.take(filled, axis=0).reshape(-1).take(at)
+        if places.size and places[-1] == self._size:  # the groups are in order
+            raise NodeError(f"a frame has levels beyond its {self._order.size} coefficients")
+        large, ends = self._pop_masks(ans, 2, ends)
+        values = _pop(ans, self._models[3], counts_of(ends))
+        signs = 1 - 2 * _pop_bits(ans, places.size).astype(np.float32)
+        escaped = np.flatnonzero(values == np.repeat(self._escapes, counts_of(ends)))
         if escaped.size:
-            values[escaped] = ans.decode(_uniform(LEVELS), escaped.size) - MOST_LEVEL
+            values[escaped] = ans.decode(_uniform(LEVELS), escaped.size)
+        signs[large] *= values + BEYOND
         into.fill(0)
         levels = into.reshape(-1)
-        levels[self._order.take(at)] = values
+        levels[places] = signs
         if extras:
             self._pop_extras(ans, levels, most=len(data) * 8 // EXTRA_BITS)
         if not ans.is_empty():
             raise NodeError(f"{len(data)} bytes are no whole frame: damaged, or of other tables")
         return into
 
-    def _counts(self, at: Places) -> list[int]:
-        """How many of the coefficients that are not 0 each book has."""
-        counts: list[int] = np.diff(np.searchsorted(at, self._ends), prepend=0).tolist()
-        return counts
+    def _pop_masks(self, ans: Any, step: int, ends: Places) -> tuple[Places, Places]:
+        """Which are meant of those whose classes end there, and where classes of these end."""
+        masks = _pop(ans, self._models[step], counts_of(groups_of(ends))).astype(np.uint8)
+        count = int(ends[-1]) if ends.size else 0
+        return taken(np.unpackbits(masks, count=count).view(np.bool_), ends)
 
     def _push_extras(self, ans: Any, levels: Floats) -> None:
         at = np.flatnonzero(levels != 0)
@@ -170,15 +165,6 @@ class LevelCoder:
         levels[at] = ans.decode(_uniform(LEVELS), count) - MOST_LEVEL
 
 
-def symbols_of(values: Integers) -> Integers:
-    """0, 1, 2, 3 … for 1, -1, 2, -2 …."""
-    symbols = np.abs(values)
-    symbols += symbols
-    symbols -= 1
-    symbols -= values > 0
-    return symbols
-
-
 def digest(books: Sequence[Book]) -> int:
     """CRC-32 of what a message of all symbols of all books comes to here.
 
@@ -189,7 +175,7 @@ def digest(books: Sequence[Book]) -> int:
 
     ans = constriction.stream.stack.AnsCoder()
     for book in books:
-        for weights in (book.masks, book.values):
+        for weights in book.steps:
             ans.encode_reverse(np.arange(weights.size, dtype=np.int32), _categorical(weights))
     return zlib.crc32(ans.get_compressed().astype("<u4").tobytes())
 
@@ -232,6 +218,29 @@ def _push(ans: Any, symbols: Integers, models: Sequence[Any], counts: Sequence[i
 def _pop(ans: Any, models: Sequence[Any], counts: Sequence[int]) -> Integers:
     found = [ans.decode(model, count) for model, count in zip(models, counts, strict=True) if count]
     return np.concatenate(found) if found else np.zeros(0, np.int32)
+
+
+def _push_bits(ans: Any, bits: npt.NDArray[np.bool_]) -> None:
+    """As whole numbers, each as likely as all others, and behind them how many are set.
+
+    One that is flipped on the way moves no other symbol: the number tells.
+    """
+    ans.encode_reverse(int(np.count_nonzero(bits)) % CHECK, _uniform(CHECK))
+    packed = np.packbits(bits, bitorder="little")
+    words = np.append(packed, [0] * (packed.size % 2)).astype(np.uint8).view("<u2")
+    if rest := bits.size % WORD_BITS:
+        ans.encode_reverse(int(words[-1]), _uniform(1 << rest))
+    ans.encode_reverse(words[: bits.size // WORD_BITS].astype(np.int32), _uniform(HALF))
+
+
+def _pop_bits(ans: Any, count: int) -> npt.NDArray[np.uint8]:
+    words = ans.decode(_uniform(HALF), count // WORD_BITS)
+    if rest := count % WORD_BITS:
+        words = np.append(words, ans.decode(_uniform(1 << rest)))
+    bits = np.unpackbits(words.astype("<u2").view(np.uint8), count=count, bitorder="little")
+    if ans.decode(_uniform(CHECK)) != np.count_nonzero(bits) % CHECK:
+        raise NodeError("a frame has other signs than it says: it is damaged")
+    return bits
 
 
 def _push_wide(ans: Any, numbers: npt.NDArray[np.int64]) -> None:

@@ -30,8 +30,8 @@ from splitbed.codecs.klt.transform import MOST_CHANNELS, Layout, Transform
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import NodeError, UsageError
 
-CLASSES = 24
-WORTH = 0.8
+CLASSES = 16
+WORTH = 0.815
 """Of the usual cost, that blocks have to be below: where they save less, accuracy is no better."""
 STRAY, STRAY_OF_SEEN = 16, 4
 """A frame is too far from calibration whose components leave out so many steps, and so many times

@@ -18,16 +18,16 @@ from splitbed.codecs.klt.coding import (
     TOTAL,
     Book,
     LevelCoder,
-    Order,
     Weights,
     digest,
 )
 from splitbed.codecs.klt.dct import BLOCKS, Dct
+from splitbed.codecs.klt.symbols import Order
 from splitbed.codecs.klt.transform import JOINT, MOST_LEVEL, Layout, Transform
 from splitbed.codecs.stage import Floats
 from splitbed.errors import UsageError
 
-MAGIC = b"klt3"
+MAGIC = b"klt4"
 HEADER = struct.Struct("<4sIIIBBBBf")
 """Magic, channels, components, places; side of the DCT's blocks; sets of books, 1 or 2; side of the
 layout's blocks, 1 where it has none; axis of channels; bound."""
@@ -99,7 +99,7 @@ class Tables:
             parts += [codebook.classes.tobytes(), bytes([len(codebook.books)])]
             for book in codebook.books:
                 parts.append(book.values.size.to_bytes(2, "little"))
-                parts += [weights.astype("<u2").tobytes() for weights in (book.masks, book.values)]
+                parts += [weights.astype("<u2").tobytes() for weights in book.steps]
         found = digest([book for codebook in self.codebooks for book in codebook.books])
         return b"".join([*parts, found.to_bytes(4, "little")])
 
@@ -210,7 +210,8 @@ def _book(reader: _Reader) -> Book:
     size = reader.number(2)
     if not 2 <= size <= MOST_VALUES:
         raise ValueError(f"a book has {size} values")
-    return Book(reader.weights(MASKS), reader.weights(size))
+    filled, others, large = (reader.weights(MASKS) for _ in range(3))
+    return Book(filled, others, large, reader.weights(size))
 
 
 def _check_sizes(transform: Transform, factors: Floats | None) -> None:

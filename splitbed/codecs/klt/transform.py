@@ -134,10 +134,17 @@ class Layout:
             most = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
             np.clip(values, most.min, most.max, out=values)
         if self.block > 1:
-            blocks = values.reshape(-1, self.block, self.block, self.planes, *self.plane)
-            values = blocks.transpose(0, 3, 4, 1, 5, 2)
+            values = values.reshape(-1).take(self._from_blocks)
         array = np.moveaxis(values.reshape(-1, *self._rest), 0, self.axis)
         return np.asarray(array, dtype, order="C").reshape(self.info.shape)
+
+    @cached_property
+    def _from_blocks(self) -> npt.NDArray[np.intp]:
+        """Where each value of channels x places is among those of blocks: to look there takes half
+        as long as to turn six axes."""
+        places = np.arange(self.channels * self.places)
+        blocks = places.reshape(-1, self.block, self.block, self.planes, *self.plane)
+        return np.ascontiguousarray(blocks.transpose(0, 3, 4, 1, 5, 2)).ravel()
 
     @property
     def _rest(self) -> tuple[int, ...]:
@@ -178,6 +185,11 @@ class Transform:
         rows = np.concatenate([self.forward, self.strays])
         return rows, np.asarray(rows.astype(np.float64) @ self.mean, np.float32)
 
+    @cached_property
+    def _back(self) -> Floats:
+        """The way back of components, and of a 1 behind them, which adds the mean."""
+        return np.concatenate([self.back, self.mean], axis=1)
+
     def coefficients(self, array: Array, work: "Work | None" = None) -> Floats | None:
         """Of a tensor, not rounded; None where it is too far from those of calibration.
 
@@ -212,10 +224,12 @@ class Transform:
     def tensor(self, coefficients: Floats, work: "Work | None" = None) -> Array:
         """The tensor of components x places of coefficients, which may be those of ``work``."""
         work = work or Work(self)
-        components = self.dct.back(coefficients, work.half, work.found)
+        found = self.dct.back(coefficients, work.half, work.found)
+        if found is not work.found:
+            np.copyto(work.found, found)
         # In the order that the tensor has, so that it need not be turned.
-        values = (components.T @ self.back.T).T if self.layout.last else self.back @ components
-        values += self.mean
+        back, components = self._back, work.with_one
+        values = (components.T @ back.T).T if self.layout.last else back @ components
         return self.layout.together(values)
 
 
@@ -231,6 +245,12 @@ class Work:
         self.whole = np.empty((components + 2, places), np.float32)
         self.found = self.whole[:components]
         self.half = np.empty((components, places), np.float32)
+
+    @property
+    def with_one(self) -> Floats:
+        """The components, and a row of ones behind them."""
+        self.whole[len(self.found)] = 1
+        return self.whole[: len(self.found) + 1]
 
 
 def _size(values: Floats) -> float:
