@@ -5,20 +5,28 @@
 
 The payload is the tensors' bytes one after another, little-endian, C order; how many follows from
 datatypes and shapes, which are checked against what the receiver expects before memory is taken.
+Tensors that are sent while they are encoded come in pieces, each with its length before it.
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
+from splitbed.codecs.coder import Piece
 from splitbed.errors import NodeError
 from splitbed.tensors import MAX_TENSORS_BYTES, NUMPY_TYPES, TensorInfo, Tensors
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Packet, Padding
-from splitbed.wire import MAX_TENSORS, believed, describe, tensor_headers
+from splitbed.wire import (
+    MAX_TENSORS,
+    believed,
+    check_bytes,
+    describe,
+    tensor_headers,
+)
 
 _LENGTH = struct.Struct("<I")
 _ALIGNMENT = 16
@@ -61,23 +69,51 @@ def messages(
     if tensors:
         header.frame.tensors.extend(tensor_headers(describe(tensors)))
     total = sum(array.nbytes for array in arrays)
-    return _messages(header, map(_bytes_of, arrays), sizes(total, rate_mbit))
+    return _messages(_begin(header), map(_bytes_of, arrays), sizes(total, rate_mbit))
+
+
+def messages_of_pieces(
+    header: Header,
+    infos: Sequence[TensorInfo],
+    pieces: Iterable[Piece],
+    rate_mbit: float | None = None,
+) -> Iterator[bytes]:
+    """The messages that carry `header`, of a frame with the tensors `infos`, as these are encoded.
+
+    The next piece is asked for once the message before has been taken; small ones are put together.
+    """
+    header.frame.tensors.extend(tensor_headers(infos))
+    begin, held, nbytes = _begin(header), list[memoryview](), 0
+    for piece in pieces:
+        data = _bytes_of(piece.data)
+        if piece.info.is_stream:
+            held.append(memoryview(_LENGTH.pack(2 * len(data) + piece.last)))
+        held.append(data)
+        if (nbytes := sum(map(len, held))) >= _FIRST_BYTES:
+            yield from _messages(begin, iter(held), sizes(nbytes, rate_mbit))
+            begin, held, nbytes = [], [], 0
+    if begin or nbytes:
+        yield from _messages(begin, iter(held), sizes(nbytes, rate_mbit))
 
 
 def padding(nbytes: int, back: int = 0) -> Iterator[bytes]:
     """The messages of so many bytes that mean nothing, to be answered by so many."""
     nothing = memoryview(bytes(min(nbytes, _NEXT_BYTES)))
-    return _messages(
-        Header(padding=Padding(bytes=nbytes, back=back)), repeat(nothing), sizes(nbytes)
-    )
+    begin = _begin(Header(padding=Padding(bytes=nbytes, back=back)))
+    return _messages(begin, repeat(nothing), sizes(nbytes))
+
+
+def _begin(header: Header) -> list[bytes]:
+    """How the first message begins, ahead of its payload."""
+    head = header.SerializeToString()
+    begin = _LENGTH.pack(len(head)) + head
+    return [begin, bytes(-len(begin) % _ALIGNMENT)]
 
 
 def _messages(
-    header: Header, payload: Iterator[memoryview], sizes: Iterator[int]
+    begin: Sequence[bytes], payload: Iterator[memoryview], sizes: Iterator[int]
 ) -> Iterator[bytes]:
-    head = header.SerializeToString()
-    begin = _LENGTH.pack(len(head)) + head
-    parts: list[bytes | memoryview] = [begin, bytes(-len(begin) % _ALIGNMENT)]
+    parts: list[bytes | memoryview] = [*begin]
     rest = memoryview(b"")
     for size in sizes:
         missing = size
@@ -124,12 +160,12 @@ class Received:
         `most_bytes`, and for less or more payload than they have.
         """
         infos = believed(self.header.frame.tensors, expected, most_bytes)
-        if len(self._payload) == sum(info.nbytes for info in infos):
+        if any(info.is_stream for info in infos):
+            arrays = [*self._in_pieces(infos, most_bytes)]
+        elif len(self._payload) == sum(info.nbytes for info in infos):
             arrays = [_in_place(self._take(info.nbytes), info) for info in infos]
         else:
-            arrays = [np.empty(info.shape, NUMPY_TYPES[info.datatype]) for info in infos]
-            for array in arrays:
-                self._fill(_bytes_of(array))
+            arrays = [self._whole(info) for info in infos]
         self._check_all_taken()
         return {info.name: array for info, array in zip(infos, arrays, strict=True)}
 
@@ -140,6 +176,34 @@ class Received:
         while rest:
             rest -= len(self._take(rest))
         self._check_all_taken()
+
+    def _whole(self, info: TensorInfo) -> npt.NDArray[np.generic]:
+        array = np.empty(info.shape, NUMPY_TYPES[info.datatype])
+        self._fill(_bytes_of(array))
+        return array
+
+    def _in_pieces(
+        self, infos: Sequence[TensorInfo], most_bytes: int
+    ) -> Iterator[npt.NDArray[np.generic]]:
+        """Each tensor in its order; what is in pieces takes the memory that has come."""
+        known = sum(info.nbytes for info in infos if not info.is_stream)
+        for info in infos:
+            if not info.is_stream:
+                yield self._whole(info)
+                continue
+            data, last = bytearray(), 0
+            while not last:
+                self._fill(memoryview(length := bytearray(_LENGTH.size)))
+                size, last = divmod(_LENGTH.unpack(length)[0], 2)
+                if not (size or last):
+                    raise NodeError(
+                        f"refused an empty piece of the tensor {info.name}, not its last"
+                    )
+                check_bytes(known := known + size, most_bytes)
+                while size:
+                    data += (taken := self._take(size))
+                    size -= len(taken)
+            yield np.frombuffer(data, np.uint8)
 
     def _fill(self, view: memoryview) -> None:
         while view:

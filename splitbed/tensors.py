@@ -49,6 +49,11 @@ class TensorInfo:
         return self.datatype in ("INT32", "UINT32", "INT64", "UINT64")
 
     @property
+    def is_stream(self) -> bool:
+        """Whether it is bytes whose number is not known before: what encoding gives, in pieces."""
+        return (self.datatype, self.shape) == ("UINT8", (-1,))
+
+    @property
     def nbytes(self) -> int:
         """Size in bytes, dense and uncompressed."""
         return math.prod(self.shape) * np.dtype(NUMPY_TYPES[self.datatype]).itemsize

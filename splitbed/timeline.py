@@ -69,6 +69,8 @@ class Timeline:
     stages: list[Stage] = field(default_factory=list)
     together: int = 0
     """On how many frames its part was run at once, where several UEs share it."""
+    encoding_ns: int = 0
+    """For how long of the hop that follows the rest of what is sent was encoded."""
     spent: dict[str, int] | None = None
     """CPU time of this process by stage, in ns; None where several frames may share it."""
     begin_ns: int = 0

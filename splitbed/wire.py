@@ -17,7 +17,7 @@ from splitbed.tensors import DATATYPES, MAX_TENSORS_BYTES, NUMPY_TYPES, TensorIn
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Tensor, TensorHeader
 
-PROTOCOL = 13
+PROTOCOL = 14
 """Of the messages; it changes when nodes of before could not follow any more."""
 
 MAX_TENSORS = 4096
@@ -81,23 +81,27 @@ def infos_of(
     infos = tuple(_believable(header, smallest=-1 if open_sizes else 0) for header in few)
     if len(infos) > MAX_TENSORS:
         raise NodeError(f"refused more than {MAX_TENSORS} tensors")
-    _check_bytes(sum(abs(info.nbytes) for info in infos), most_bytes)
+    check_bytes(sum(abs(info.nbytes) for info in infos), most_bytes)
     return infos
 
 
 def believed(
     headers: Sequence[TensorHeader], expected: Sequence[TensorInfo] | None, most_bytes: int
 ) -> list[TensorInfo]:
-    """Tensors that are to be received, as they are described.
+    """Tensors that are to be received, as they are described; some of them may be in pieces.
 
     Raises NodeError for others than are expected, or than can be, and for more than `most_bytes`.
     """
-    infos = [_believable(tensor) for tensor in headers[: MAX_TENSORS + 1]]
+    smallest = 0 if expected is None else -1
+    infos = [_believable(tensor, smallest) for tensor in headers[: MAX_TENSORS + 1]]
     if len(infos) > MAX_TENSORS or len({info.name for info in infos}) < len(infos):
         raise NodeError(f"refused {len(headers)} tensors: too many, or a name twice")
     if expected is not None:
         check_expected(infos, expected)
-    _check_bytes(sum(info.nbytes for info in infos), most_bytes)
+    known = [info for info in infos if not info.is_stream]
+    if unknown := next((info for info in known if min(info.shape, default=0) < 0), None):
+        raise NodeError(f"refused {_words([unknown])}: only UINT8[-1] may come in pieces")
+    check_bytes(sum(info.nbytes for info in known), most_bytes)
     return infos
 
 
@@ -150,7 +154,7 @@ def recipe_of(
             f" {[*message.mean]} and {[*message.std]}"
         )
     elements = message.height * message.width * channels
-    _check_bytes(elements * np.dtype(NUMPY_TYPES[message.datatype]).itemsize, most_bytes)
+    check_bytes(elements * np.dtype(NUMPY_TYPES[message.datatype]).itemsize, most_bytes)
     return PictureRecipe(
         height=message.height,
         width=message.width,
@@ -183,7 +187,7 @@ def sound_of(message: nodes_pb2.Sound, most_bytes: int = MAX_TENSORS_BYTES) -> S
     """
     if not (message.samples and 0 < message.rate <= MAX_RATE):
         raise UsageError(f"refused to make {message.samples} samples at {message.rate} Hz")
-    _check_bytes(message.samples * np.dtype(np.float32).itemsize, most_bytes)
+    check_bytes(message.samples * np.dtype(np.float32).itemsize, most_bytes)
     return SoundRecipe(message.samples, message.rate, message.levelled)
 
 
@@ -224,7 +228,8 @@ def _believable(tensor: TensorHeader, smallest: int = 0) -> TensorInfo:
     return TensorInfo(tensor.name, tensor.datatype, tuple(tensor.shape))
 
 
-def _check_bytes(total: int, most_bytes: int) -> None:
+def check_bytes(total: int, most_bytes: int) -> None:
+    """Raise NodeError for more bytes of tensors than may come."""
     if total > (most := min(most_bytes, MAX_TENSORS_BYTES)):
         raise NodeError(f"refused {total} bytes of tensors: limits.tensor_bytes is {most}")
 

@@ -154,6 +154,7 @@ def frame_record(
         hops=tuple(Hop(stage.name, one.bytes) for stage, one in both if is_hop(stage.name)),
         max_abs_diff=finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
         together={one.name: one.together for one in said.stages if one.together} or UNSET,
+        encoding_ns={one.name: one.encoding_ns for one in said.stages if one.encoding_ns} or UNSET,
         cpu_ns=_cpu_ns(said) or UNSET,
     )
 

@@ -48,10 +48,14 @@ ASKED = (
 
 
 class Coded(Frozen):
-    """What crosses a cut, encoded, and what coding it takes on a node at its own pace."""
+    """What crosses a cut, encoded, and what coding it takes on a node at its own pace.
+
+    Of encoding, what is ``overlapped_ms`` goes on while the first of it crosses.
+    """
 
     nbytes: int = 0
     encode_ms: float = 0.0
+    overlapped_ms: float = 0.0
     decode_ms: float = 0.0
 
 
@@ -242,6 +246,7 @@ class _Bench:
             return Coded(nbytes=nbytes)
         codec = codec_named(name)
         encode_ms: list[float] = []
+        overlapped_ms: list[float] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
         ends = Ends(self._model, k, name, self._setting, PAUSE_S)
@@ -252,10 +257,12 @@ class _Bench:
                 crossed = ends.cross(crossing)
                 sizes.append(crossed.nbytes)
                 encode_ms.append(crossed.encode_ms)
+                overlapped_ms.append(crossed.overlapped_ms)
                 decode_ms.append(crossed.decode_ms)
         return Coded(
             nbytes=round(statistics.mean(sizes)),
             encode_ms=statistics.median(encode_ms),
+            overlapped_ms=statistics.median(overlapped_ms),
             decode_ms=statistics.median(decode_ms),
         )
 

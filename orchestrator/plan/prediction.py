@@ -91,6 +91,7 @@ class Predictor:
         count, flow = len(options), self.flow
         parts_ms, others_ms = ({node: np.zeros(count) for node in flow.nodes} for _ in range(2))
         sent = {hop: np.full(count, np.nan) for hop in flow.hops}
+        overlapped_ms = {hop: np.zeros(count) for hop in flow.hops}
         for place, option in enumerate(options):
             for station in dict.fromkeys(chain(*option.configuration.itineraries)):
                 node = self.profile.node(station.node)
@@ -104,10 +105,11 @@ class Predictor:
                 sent[one.hop][place] = one.coded.nbytes * FRAMING
                 if one.encoder:
                     others_ms[one.encoder][place] += one.coded.encode_ms
+                    overlapped_ms[one.hop][place] = one.coded.overlapped_ms
                 if one.decoder:
                     others_ms[one.decoder][place] += one.coded.decode_ms
         sent_bytes = np.array([float(option.sent_bytes) for option in options])
-        return Work(parts_ms, others_ms, sent, sent_bytes, flow)
+        return Work(parts_ms, others_ms, sent, sent_bytes, flow, overlapped_ms)
 
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""

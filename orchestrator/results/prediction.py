@@ -2,18 +2,20 @@
 and for the rows of a sweep.
 
     of every node, its pace * (parts + coding + results) + of every hop, wire and delay
+    - of coding and wire that go on together, the shorter
 
 Of several users it is that of the longest way: of its nodes and its hops.
 A link is at its bound (:mod:`netem.wire`) with what a message costs besides.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
-from msgspec.structs import replace
+from msgspec import structs
 
 from netem.wire import USUAL_SEGMENT, Segment, wire_bytes
 from orchestrator.ask.flow import FLOWS, UPLINK, Flow, Place, at_node, of_link
@@ -40,7 +42,8 @@ class Work:
     ``parts_ms`` and ``others_ms``, which is coding and results, are by the node, at its own pace;
     those of the ``flow``'s users may be slowed. ``sent`` is by the stage of the hop, in bytes of
     messages, and no number where nothing crosses it; ``sent_bytes`` is what of it is input and
-    intermediate data, encoded.
+    intermediate data, encoded. ``overlapped_ms`` is by the hop, too: what of its sender's coding
+    goes on while the hop is on its way.
     """
 
     parts_ms: Mapping[str, Floats]
@@ -48,6 +51,7 @@ class Work:
     sent: Mapping[str, Floats]
     sent_bytes: Floats
     flow: Flow = FLOWS[UPLINK]
+    overlapped_ms: Mapping[str, Floats] = field(default_factory=dict)
 
     def ways(self) -> Iterator["Work"]:
         """What is on the way to each user."""
@@ -58,7 +62,7 @@ class Work:
                 for every in (self.parts_ms, self.others_ms)
             )
             sent = {hop: nbytes for hop, nbytes in self.sent.items() if hop in hops}
-            yield Work(parts_ms, others_ms, sent, self.sent_bytes, self.flow)
+            yield replace(self, parts_ms=parts_ms, others_ms=others_ms, sent=sent)
 
     def slowed_ms(self, slowdown: Floats) -> dict[str, Floats]:
         """What parts take of each node, with the user's so many times slower."""
@@ -105,17 +109,25 @@ def _quiet_ms(way: Work, slowdown: Floats, links: Mapping[str, Way]) -> Floats:
     for node, parts_ms in way.parts_ms.items():
         pace = slowdown if node in way.flow.users else np.ones(1)
         taken = taken + pace * (parts_ms + way.others_ms[node])[:, None]
+    for hop, overlapped_ms in way.overlapped_ms.items():
+        if hop in way.sent:
+            pace = slowdown if way.flow.ends(hop)[0] in way.flow.users else np.ones(1)
+            wire_ms = _wire_ms(way.sent[hop], links[hop])
+            taken = taken - np.minimum(pace * overlapped_ms[:, None], wire_ms)
     return taken
 
 
 def _on_way_ms(way: Work, links: Mapping[str, Way]) -> Floats:
     taken = np.zeros((len(way.sent_bytes), len(next(iter(links.values())).rate_mbit)))
     for hop, sent in way.sent.items():
-        link, crosses = links[hop], ~np.isnan(sent)
-        on_wire = [wire_bytes(round(nbytes), *link.segment) for nbytes in sent[crosses].tolist()]
-        bits = 8.0 * np.array(on_wire)
-        taken[crosses] += bits[:, None] / (link.rate_mbit * 1e3) + link.delay_ms
+        taken += _wire_ms(sent, links[hop]) + ~np.isnan(sent)[:, None] * links[hop].delay_ms
     return taken
+
+
+def _wire_ms(sent: Floats, link: Way) -> Floats:
+    """What each takes on the wire, nothing where it does not cross."""
+    on_wire = [0 if math.isnan(one) else wire_bytes(round(one), *link.segment) for one in sent]
+    return np.asarray(8.0 * np.array(on_wire)[:, None] / (link.rate_mbit * 1e3))
 
 
 def with_prediction(
@@ -136,7 +148,7 @@ def with_prediction(
     numbers = range(1, flow.parts + 1)
     parts_ms = [sum(ms for (_, own), ms in placed_ms.items() if own == part) for part in numbers]
     further = {part_column(part, "predicted_ms"): parts_ms[part - 1] for part in numbers}
-    row = replace(
+    row = structs.replace(
         row,
         part1_predicted_ms=parts_ms[0],
         part2_predicted_ms=parts_ms[1],
@@ -150,7 +162,7 @@ def with_prediction(
     quiet_ms = known(row.bound_ms) - sum(map(known, row.of_parts("ms"))) + sum(parts_ms)
     quiet_ms = float(_longest(ways).item()) if flow.besides else quiet_ms
     predicted_ms = float(e2e_ms(work, np.ones(1), links).item())
-    return replace(
+    return structs.replace(
         row,
         e2e_predicted_ms=predicted_ms,
         e2e_over_quiet=row.e2e_ms / quiet_ms if quiet_ms else None,
@@ -164,7 +176,8 @@ def _work(row: Row, placed_ms: Mapping[Place, float]) -> Work:
     parts_ms, others_ms = (dict.fromkeys(flow.nodes, 0.0) for _ in range(2))
     for (node, _), ms in placed_ms.items():
         parts_ms[node] += ms
-    others_ms[flow.source] = known(row.encode_ms)
+    overlapped_ms = known(row.overlapped_ms)
+    others_ms[flow.source] = known(row.encode_ms) + overlapped_ms
     if not flow.besides:  # wherever it is done, it is on the way
         others_ms[flow.source] += known(row.decode_ms) + known(row.result_ms)
     else:
@@ -179,6 +192,7 @@ def _work(row: Row, placed_ms: Mapping[Place, float]) -> Work:
         sent={hop: np.array([nbytes]) for hop, nbytes in sent_of(row).items()},
         sent_bytes=np.array([float(known(row.encoded_bytes))]),
         flow=flow,
+        overlapped_ms={flow.hops[0]: np.array([overlapped_ms])},
     )
 
 

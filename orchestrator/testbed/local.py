@@ -10,6 +10,7 @@ from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import Known, SweptModel, load_model
 from orchestrator.testbed.scratch import scratch
+from splitbed.codecs.coder import joined
 from splitbed.graphs.parts import Part, extract
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors, nbytes_of
@@ -34,12 +35,16 @@ class LocalModel:
 
 @dataclass(frozen=True)
 class Crossed:
-    """What crossed a cut, as it was encoded and as that was decoded, and what either took."""
+    """What crossed a cut, as it was encoded and as that was decoded, and what either took.
+
+    Of a node's encoding, what is ``overlapped_ms`` would go on while the first of it is on its way.
+    """
 
     encoded: Tensors
     decoded: Tensors
     encode_ms: float
     decode_ms: float
+    overlapped_ms: float = 0.0
 
     @property
     def nbytes(self) -> int:
@@ -62,9 +67,21 @@ class Ends:
 
     def cross(self, tensors: Tensors) -> Crossed:
         """Encode and decode a frame; SplitbedError where that cannot be done."""
-        encoded, encode_ms = self._timed(self._encoder.encode, tensors)
+        first_s = 0.0
+
+        def in_pieces(tensors: Tensors) -> Tensors:
+            nonlocal first_s
+            pieces = self._encoder.pieces(tensors)
+            first, first_s = next(pieces), time.perf_counter()
+            return joined([first, *pieces])
+
+        encoder = self._encoder
+        encoded, encode_ms = self._timed(
+            in_pieces if encoder.in_pieces else encoder.encode, tensors
+        )
+        overlapped_ms = (time.perf_counter() - first_s) * 1e3 if first_s else 0.0
         decoded, decode_ms = self._timed(self._decoder.decode, encoded)
-        return Crossed(encoded, decoded, encode_ms, decode_ms)
+        return Crossed(encoded, decoded, encode_ms, decode_ms, overlapped_ms)
 
     def _timed(self, work: Callable[[Tensors], Tensors], given: Tensors) -> tuple[Tensors, float]:
         if self._pause_s:

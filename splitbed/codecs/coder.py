@@ -1,16 +1,40 @@
 """One end of a codec, bound to the tensors of a cut."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
-from splitbed.codecs.stage import Array, Stage
+from splitbed.codecs.stage import Array, PiecewiseStage, Stage
 from splitbed.errors import NodeError, SplitbedError
 from splitbed.tensors import DATATYPES, TensorInfo, Tensors
 
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 STAGE_BYTES = 1 << 18
 """What a stage of one tensor takes at least: an `int8` is two sessions of ONNX Runtime."""
+LEAST_IN_PIECES_BYTES = 1_000_000
+"""Of all tensors, not encoded: less is encoded before it is sent."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some of what encoding gives of a tensor, whose ``last`` piece may be empty."""
+
+    info: TensorInfo
+    data: Array
+    last: bool
+
+
+def joined(pieces: Iterable[Piece]) -> Tensors:
+    """The tensors that :meth:`Coder.encode` gives, of their pieces."""
+    found: dict[str, list[Array]] = {}
+    for piece in pieces:
+        found.setdefault(piece.info.name, []).append(piece.data)
+    return {
+        name: data[0] if len(data) == 1 else np.concatenate(data) for name, data in found.items()
+    }
 
 
 class Coder:
@@ -54,6 +78,20 @@ class Coder:
         """
         return self._each(tensors, Row.encode)
 
+    @property
+    def in_pieces(self) -> bool:
+        """Whether it has much to do, and some of what it gives is there before the rest."""
+        coding = [row for row in self._rows.values() if row.stages]
+        some = len(coding) > 1 or any(row.in_pieces for row in coding)
+        told = all(info.is_stream or min(info.shape, default=0) >= 0 for info in self.encoded)
+        return some and told and self.plain_bytes >= LEAST_IN_PIECES_BYTES
+
+    def pieces(self, tensors: Tensors) -> Iterator[Piece]:
+        """What ``encode`` gives, in its order, as it comes to be; raises what that raises."""
+        self._check_names(tensors)
+        for name, row in self._rows.items():
+            yield from row.pieces(tensors[name])
+
     def decode(self, encoded: Tensors) -> Tensors:
         """The tensors that ``encode`` took, or what a lossy codec keeps of them.
 
@@ -63,12 +101,15 @@ class Coder:
         return self._each(encoded, Row.decode)
 
     def _each(self, tensors: Tensors, code: "Callable[[Row, Array], Array]") -> Tensors:
+        self._check_names(tensors)
+        return {name: code(row, tensors[name]) for name, row in self._rows.items()}
+
+    def _check_names(self, tensors: Tensors) -> None:
         if tensors.keys() != self._rows.keys():
             raise NodeError(
                 f"{self.name} was set up for the tensors {', '.join(self._rows)},"
                 f" and got {', '.join(tensors) or 'none'}; do both ends have the same cut?"
             )
-        return {name: code(row, tensors[name]) for name, row in self._rows.items()}
 
 
 @dataclass(frozen=True)
@@ -95,12 +136,32 @@ class Row:
         )
         return STAGE_BYTES * len(self.stages) + sum(kept)
 
+    @property
+    def in_pieces(self) -> bool:
+        return bool(self.stages) and isinstance(self.stages[-1], PiecewiseStage)
+
     def encode(self, array: Array) -> Array:
+        return self._encode(array, self.stages)
+
+    def _encode(self, array: Array, stages: Sequence[Stage]) -> Array:
         array = self._due(array, self.info, self.info.nbytes, "encode")
-        for stage in self.stages:
+        for stage in stages:
             array = self._run(stage.encode, array, "encode")
             array = self._due(array, stage.encoded, stage.most_bytes, "encode")
         return array
+
+    def pieces(self, array: Array) -> Iterator[Piece]:
+        if not (self.stages and isinstance(stage := self.stages[-1], PiecewiseStage)):
+            yield Piece(self.encoded, self.encode(array), last=True)
+            return
+        array, most_bytes, last = self._encode(array, self.stages[:-1]), stage.most_bytes, False
+        pieces = self._run(stage.pieces, array, "encode")
+        while not last:
+            piece, last = self._run(next, pieces, "encode")
+            piece = self._due(piece, self.encoded, most_bytes, "encode")
+            most_bytes -= piece.nbytes
+            if piece.size or last:
+                yield Piece(self.encoded, piece, last)
 
     def decode(self, array: Array) -> Array:
         takes = [self.info, *(stage.encoded for stage in self.stages[:-1])]
@@ -110,7 +171,7 @@ class Row:
             array = self._due(array, info, array.nbytes, "decode")
         return array
 
-    def _run(self, code: Callable[[Array], Array], array: Array, verb: str) -> Array:
+    def _run(self, code: Callable[[_Given], _Made], array: _Given, verb: str) -> _Made:
         try:
             return code(array)
         except SplitbedError as error:

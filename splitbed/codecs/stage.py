@@ -1,6 +1,6 @@
 """What codecs are made of: stages, each of which turns one array into another and back."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -74,6 +74,17 @@ class Stage(Protocol):
         """The array, of the datatype and shape that ``encode`` takes.
 
         Raises NodeError for bytes that no encoder made, before memory is taken for what they say.
+        """
+
+
+@runtime_checkable
+class PiecewiseStage(Stage, Protocol):
+    """A stage that can give what ``encode`` gives bit by bit, where it stands last in a codec."""
+
+    def pieces(self, array: Array) -> Iterator[tuple[Array, bool]]:
+        """One piece after another, each computed when it is asked for, and whether it is the last.
+
+        Pieces may be empty; a decoder gets them as one array.  Raises what ``encode`` raises.
         """
 
 

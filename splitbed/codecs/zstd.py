@@ -1,5 +1,6 @@
 """Zstandard (RFC 8878), one frame for each tensor, with its size and checksum in it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,8 @@ from splitbed.tensors import NUMPY_TYPES, TensorInfo
 
 LEVEL = 1
 LEVELS = range(-7, 23)
+PIECE_BYTES = 1 << 17
+"""That are compressed before more is asked for: a block of the format has so many, at most."""
 LEAST_WINDOW_BYTES = 1 << 15
 MAX_WINDOW_BYTES = 1 << 31
 FRAME_BYTES = 64
@@ -38,12 +41,22 @@ class _Zstd:
         self._decompressor = zstandard.ZstdDecompressor(max_window_size=window)
         self.encoded = TensorInfo(info.name, "UINT8", (-1,))
         self.most_bytes = most + (most >> 8) + FRAME_BYTES  # ZSTD_compressBound
-        self.kept_bytes = parameters.estimated_compression_context_size()
+        # with what is held of a tensor that is compressed in pieces, and of what it becomes
+        buffers = (1 << parameters.window_log) + 3 * PIECE_BYTES
+        self.kept_bytes = parameters.estimated_compression_context_size() + buffers
 
     def encode(self, array: Array) -> Array:
         return np.frombuffer(
             self._compressor.compress(array.reshape(-1).view(np.uint8).data), np.uint8
         )
+
+    def pieces(self, array: Array) -> Iterator[tuple[Array, bool]]:
+        data = array.reshape(-1).view(np.uint8).data
+        running = self._compressor.compressobj(size=len(data))
+        for begin in range(0, len(data), PIECE_BYTES):
+            made = running.compress(data[begin : begin + PIECE_BYTES])
+            yield np.frombuffer(made, np.uint8), False
+        yield np.frombuffer(running.flush(), np.uint8), True
 
     def decode(self, array: Array) -> Array:
         import zstandard

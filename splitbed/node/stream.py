@@ -9,13 +9,14 @@ way: each sends at a time, and one of those that wait reads for all.
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import grpc
 
+from splitbed.codecs.coder import Piece
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
-from splitbed.messages import Received, messages, padding
+from splitbed.messages import Received, messages, messages_of_pieces, padding
 from splitbed.node.answering import refuse
 from splitbed.node.config import Tls
 from splitbed.node.parts.fetch import Fetch
@@ -24,7 +25,7 @@ from splitbed.node.streams.incoming import NEXT, Incoming, Key
 from splitbed.node.streams.window import Window
 from splitbed.security.access import bearing, names_of, open_channel, why_unreachable
 from splitbed.security.pem_files import PemFiles
-from splitbed.tensors import MAX_TENSORS_BYTES, Tensors
+from splitbed.tensors import MAX_TENSORS_BYTES, TensorInfo, Tensors
 from splitbed.v1.nodes_pb2 import Delivery
 from splitbed.v1.tensors_pb2 import Header
 from splitbed.wire import CHANNEL_OPTIONS
@@ -72,6 +73,12 @@ class Stream:
         """Send what `header` says, and a frame's `tensors`."""
         self._send(messages(header, tensors, self.rate_mbit))
 
+    def send_pieces(
+        self, header: Header, infos: Sequence[TensorInfo], pieces: Iterable[Piece]
+    ) -> None:
+        """Send a frame with the tensors `infos`, each piece of them as it comes to be."""
+        self._send(messages_of_pieces(header, infos, pieces, self.rate_mbit))
+
     def receive(self, body: str) -> Received:
         """What the peer sends of a `body` of :class:`Header`, which must come next.
 
@@ -108,6 +115,8 @@ class Stream:
 
     def _send(self, sent: Iterator[bytes]) -> None:
         with self._sending:
+            if self.torn:
+                raise NodeError(f"nothing can follow what was half sent to {self.peer}")
             try:
                 self._put(sent)
             except BaseException:
@@ -279,7 +288,7 @@ class _Served:
                 raise NodeError(f"{peer} hung up")
 
         def let_go() -> None:
-            if sending.locked() or stream.incoming.awaited:
+            if sending.locked() or stream.torn or stream.incoming.awaited:
                 context.cancel()
 
         try:

@@ -1884,12 +1884,15 @@ class Assignment(_message.Message):
     KEEP_FIELD_NUMBER: _builtins.int
     QUEUES_FIELD_NUMBER: _builtins.int
     CLIENTS_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     node: _builtins.str
     """the one that is told"""
     channels_last: _builtins.bool
     clients: _builtins.bool
     """whether the UE takes frames of its clients on it"""
+    whole: _builtins.bool
+    """whether all of a frame is encoded before any of it is sent"""
     @_builtins.property
     def stations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Station]: ...
     @_builtins.property
@@ -1916,10 +1919,11 @@ class Assignment(_message.Message):
         keep: _abc.Iterable[_builtins.int] | None = ...,
         queues: Global___Queues | None = ...,
         clients: _builtins.bool = ...,
+        whole: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "queues", b"queues"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_last", b"channels_last", "clients", b"clients", "hops", b"hops", "keep", b"keep", "model", b"model", "node", b"node", "number", b"number", "queues", b"queues", "stations", b"stations"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels_last", b"channels_last", "clients", b"clients", "hops", b"hops", "keep", b"keep", "model", b"model", "node", b"node", "number", b"number", "queues", b"queues", "stations", b"stations", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

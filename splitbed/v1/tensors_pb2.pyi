@@ -24,7 +24,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class TensorHeader(_message.Message):
     """Name, datatype and shape in the words of the Open Inference Protocol.
-    The bytes are little-endian, C order; their number follows from datatype and shape.
+    The bytes are little-endian, C order; their number follows from datatype and shape. Of UINT8 with
+    the one size -1, which is sent while it is encoded, it is not known yet: they come in pieces, each
+    behind 4 bytes, little-endian, twice its length and 1 more for the last. Only the last may be empty.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -105,6 +107,7 @@ class Stage(_message.Message):
     TENSORS_FIELD_NUMBER: _builtins.int
     PLAIN_BYTES_FIELD_NUMBER: _builtins.int
     TOGETHER_FIELD_NUMBER: _builtins.int
+    ENCODING_NS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     start_ns: _builtins.int
     end_ns: _builtins.int
@@ -119,6 +122,8 @@ class Stage(_message.Message):
     """not encoded"""
     together: _builtins.int
     """of a part that is shared: on how many frames it was run at once"""
+    encoding_ns: _builtins.int
+    """of a hop: for how long of it its sender encoded what was yet to be sent"""
     def __init__(
         self,
         *,
@@ -130,10 +135,11 @@ class Stage(_message.Message):
         tensors: _builtins.int = ...,
         plain_bytes: _builtins.int = ...,
         together: _builtins.int = ...,
+        encoding_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "end_ns", b"end_ns", "name", b"name", "node", b"node", "plain_bytes", b"plain_bytes", "start_ns", b"start_ns", "tensors", b"tensors", "together", b"together"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "encoding_ns", b"encoding_ns", "end_ns", b"end_ns", "name", b"name", "node", b"node", "plain_bytes", b"plain_bytes", "start_ns", b"start_ns", "tensors", b"tensors", "together", b"together"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 
+from splitbed.codecs.coder import Piece
 from splitbed.errors import NodeError
 from splitbed.messages import messages, padding
 from splitbed.node.calls import slots
@@ -103,6 +104,36 @@ def test_frames_go_there_and_back_one_after_another(rate_mbit: float | None) -> 
                 came = stream.receive_frame(number).tensors()
                 stream.warm(100_000)
             assert np.array_equal(came["x"], tensors["x"])
+
+
+def test_an_encoding_that_fails_on_the_way_is_told_and_the_next_stream_is_whole() -> None:
+    coded = TensorInfo("x", "UINT8", (-1,))
+    ended: list[str] = []
+
+    def failing() -> Iterator[Piece]:
+        yield Piece(coded, np.zeros(100_000, np.uint8), last=False)
+        raise NodeError("zstd cannot encode x")
+
+    def serve(stream: Stream) -> None:
+        try:
+            for received in stream:
+                stream.send(of_frame(received.header.frame.frame), received.tensors([coded]))
+        except NodeError as error:
+            ended.append(str(error))
+            raise
+
+    with dialled(serve) as node:
+        with pytest.raises(NodeError, match="zstd cannot encode x"), node.stream() as stream:
+            stream.send_pieces(of_frame(1), [coded], failing())
+        assert stream.torn
+        with pytest.raises(NodeError, match="nothing can follow what was half sent"):
+            stream.send(of_frame(2), FRAME)
+        with node.stream() as stream:
+            whole = [Piece(coded, np.ones(100_000, np.uint8), last=True)]
+            stream.send_pieces(of_frame(3), [coded], whole)
+            assert stream.receive_frame(3).tensors()["x"].sum() == 100_000
+        until(lambda: bool(ended))
+    assert "hung up" in ended[0]
 
 
 def test_the_dialled_node_sends_first_and_from_any_thread() -> None:

@@ -84,8 +84,12 @@ def _option(row: Row) -> Option:
     nbytes = {cut: sent.get(f"{hop}_bytes", row.encoded_bytes) for hop, cut in asked.crossings}
     coded = [Coded(nbytes=int(nbytes[cut] or 0)) for cut, _ in asked.coding]
     if coded:
-        took = {"encode_ms": known(row.encode_ms), "decode_ms": known(row.decode_ms)}
-        coded[0] = coded[0].replaced(**took)
+        overlapped_ms = known(row.overlapped_ms)
+        coded[0] = coded[0].replaced(
+            encode_ms=known(row.encode_ms) + overlapped_ms,
+            overlapped_ms=overlapped_ms,
+            decode_ms=known(row.decode_ms),
+        )
     return Option(configuration=asked, coded=tuple(coded))
 
 

@@ -44,6 +44,15 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
         Number,
         Column("making boxes or key points of outputs, on the node that has them", "ms", NO_FRAME),
     ] = None
+    overlapped_ms: Annotated[
+        Number,
+        Column(
+            "encoding after that, while what was encoded crosses: in the time of the hop, and of "
+            "no other stage; 0 where all is encoded before it is sent",
+            "ms",
+            NO_FRAME,
+        ),
+    ] = None
     gap_pct: Annotated[
         Number, Column("end-to-end time that no stage accounts for", "%", NO_FRAME)
     ] = None

@@ -74,7 +74,8 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     encode_ms: Annotated[
         Number,
         Column(
-            "encoding, on all nodes; with the codec raw, handing tensors on",
+            "encoding until its first bytes are on their way, on all nodes; with the codec raw, "
+            "handing tensors on",
             "ms",
             NO_FRAME,
             "encode",

@@ -53,6 +53,8 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     reason: str | UnsetType = UNSET
     together: dict[str, int] | UnsetType = UNSET
     """Of each part that several UEs share, on how many frames it was run at once."""
+    encoding_ns: dict[str, int] | UnsetType = UNSET
+    """Of hops, for how long what was yet to be sent was encoded meanwhile."""
     cpu_ns: dict[str, dict[str, int]] | UnsetType = UNSET
     """CPU time of nodes by stage, or, between stages, `rest`; where frames come one at a time."""
 
@@ -83,6 +85,11 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
         if self.hops or not any(is_hop(stage.name) for stage in self.stages):
             return self.hops
         return Hop("uplink", self.encoded_bytes), Hop("downlink", self.result_bytes)
+
+    @property
+    def encoding(self) -> tuple[tuple[str, int], ...]:
+        """Of each hop that there is any of, how many ns of encoding it had."""
+        return () if self.encoding_ns is UNSET else tuple(self.encoding_ns.items())
 
     def line(self) -> bytes:
         """As a line of samples.jsonl; there are many, so that it is made without detours."""

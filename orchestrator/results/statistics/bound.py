@@ -2,16 +2,17 @@
 
     bound = every stage on a node + of every hop, wire time + one-way delay
 
-Wire time counts the headers (:mod:`netem.wire`).
+Wire time counts the headers (:mod:`netem.wire`). Where what is sent is encoded meanwhile, it is no
+less than that takes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from netem.spec import LinkSpec
 from netem.wire import Segment, wire_ms
 from orchestrator.ask.flow import of_link, shape_of
 from orchestrator.results.records import Hop
-from splitbed.timeline import PREPROCESS, WAIT, Timeline, is_hop
+from splitbed.timeline import NS_PER_MS, PREPROCESS, WAIT, Timeline, is_hop
 
 
 def is_node_stage(name: str) -> bool:
@@ -26,9 +27,19 @@ def bound_ms(timeline: Timeline, sent: Iterable[Hop], *links: LinkSpec) -> float
 
 
 def crossing_ms(
-    sent: Iterable[Hop], links: Sequence[LinkSpec], segments: Sequence[Segment] = (Segment(),)
+    sent: Iterable[Hop],
+    links: Sequence[LinkSpec],
+    segments: Sequence[Segment] = (Segment(),),
+    encoding_ns: Mapping[str, int] | None = None,
 ) -> float:
-    """What of it is the links', each with TCP segments of its own, in their order."""
-    return sum(
-        wire_ms(hop.bytes, shape_of(links, hop.name), *of_link(segments, hop.name)) for hop in sent
-    )
+    """What of it is the links', each with TCP segments of its own, in their order.
+
+    ``encoding_ns`` is what encoding took of a hop.
+    """
+    encoding, total_ms = encoding_ns or {}, 0.0
+    for hop in sent:
+        shape = shape_of(links, hop.name)
+        took_ms = wire_ms(hop.bytes, shape, *of_link(segments, hop.name))
+        least_ms = encoding.get(hop.name, 0) / NS_PER_MS
+        total_ms += max(took_ms, least_ms + shape.delay_ms if least_ms else 0.0)
+    return total_ms

@@ -20,6 +20,7 @@ from orchestrator.results.statistics.offered import Fate
 from orchestrator.results.statistics.sharing import Shared, shared
 from orchestrator.results.statistics.spent import cpu_ms, crossed_bytes
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
+from splitbed.timeline import NS_PER_MS
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class MeasuredVisit:
     """Of all frames that were offered, also of those that are not among the others."""
     failures: Sequence[str] = ()
     """Why frames failed."""
+    overlapped_ms: Array = field(default_factory=lambda: np.empty(0))
+    """What encoding took while hops were on their way."""
     shared: tuple[Shared, ...] = ()
     """What its frames had of parts that UEs share."""
     cpu_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -100,6 +103,7 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
             for frame in offered
             if frame.outcome == "error" and isinstance(frame.reason, str)
         ),
+        np.array([sum(ns for _, ns in one.encoding) / NS_PER_MS for one in frames], np.float64),
         shared(frames),
         cpu_ms(frames),
         crossed_bytes(cell.flow, frames),

@@ -60,13 +60,15 @@ class CellTimes:
 
         Where ways to several users go through one link that is `shared`, one waits for another.
         """
-        every = [frame.sent for frame in frames]
+        every = [(frame.sent, frame.encoding) for frame in frames]
         work_ms, links_ms, delay_ms = ([] for _ in range(3))
         for hops, on_nodes_ms in self.work_ms.items():
-            own = {sent: [hop for hop in sent if hop.name in hops] for sent in set(every)}
-            known = {sent: crossing_ms(hops, links, segments) for sent, hops in own.items()}
+            known = {}
+            for sent, encoding in set(every):
+                own = [hop for hop in sent if hop.name in hops]
+                known[sent, encoding] = crossing_ms(own, links, segments, dict(encoding))
             work_ms.append(on_nodes_ms)
-            links_ms.append(np.array([known[sent] for sent in every]))
+            links_ms.append(np.array([known[one] for one in every]))
             delay_ms.append(np.full(len(every), sum(shape_of(links, hop).delay_ms for hop in hops)))
         worked, crossing, delay = (np.array(one) for one in (work_ms, links_ms, delay_ms))
         if shared:

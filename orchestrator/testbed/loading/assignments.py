@@ -25,6 +25,7 @@ def assignment_messages(
     known: Known,
     *,
     clients: bool = False,
+    whole: bool = False,
 ) -> list[nodes_pb2.Assignment]:
     """Its itineraries, numbered from the first on, and what codecs must know, as they travel.
 
@@ -40,6 +41,7 @@ def assignment_messages(
             channels_last=model.channels_last,
             queues=queues_of(asked),
             clients=clients,
+            whole=whole,
         )
         for number, stations in enumerate(asked.itineraries, start=first)
     ]

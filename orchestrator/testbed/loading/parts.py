@@ -187,7 +187,8 @@ class Parts:
         for asked in every:
             if asked.loading not in held:
                 held[asked.loading] = self._loaded(asked, [*held.values()], delivery=False)
-            self.assign(asked, keep=[*self._assigned.values()])
+            # who chooses among them knows what each takes beside a link that carries all of it
+            self.assign(asked, keep=[*self._assigned.values()], whole=True)
 
     def deliver(self, *links: LinkSpec, timeout_s: float) -> float | None:
         """Send parts to their nodes over links as they are now, and open them unless they are held.
@@ -220,16 +221,23 @@ class Parts:
         return self._loader.open(placed[0], self._config.warmup, beside)
 
     def assign(
-        self, asked: Configuration, keep: Sequence[int] = (), *, clients: bool = False
+        self,
+        asked: Configuration,
+        keep: Sequence[int] = (),
+        *,
+        clients: bool = False,
+        whole: bool = False,
     ) -> None:
         """Tell all nodes what to do with its frames, codecs as new; `keep` other assignments.
 
-        With `clients` the UE takes theirs, too, until another is assigned.
+        With `clients` the UE takes theirs, too, until another is assigned. Frames are encoded
+        `whole` before they are sent, or, where there is much of them, meanwhile.
         """
         keep, offs = [*keep], list[float | None]()
         for one in asked.each:
             first = self._numbers + 1
-            ways = assignment_messages(first, one, self._model, self.known, clients=clients)
+            how = {"clients": clients, "whole": whole}
+            ways = assignment_messages(first, one, self._model, self.known, **how)
             self._numbers += len(ways)
             offs.append(self._pair.ways.assign(ways, keep, self._config.edge_work))
             kept = {key: number for key, number in self._assigned.items() if number in keep}

@@ -45,7 +45,8 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: W
         for place in range(len(itinerary) - 1)
     )
     sharing = sharing_of(message.queues, limits) if message.queues.workers else None
-    binding = _Binding(message.node, itinerary, hops, model, held, limits, work, sharing)
+    overlaps = not (message.whole or message.queues.in_flight)
+    binding = _Binding(message.node, itinerary, hops, model, held, limits, work, sharing, overlaps)
     own = {
         place: binding.station(place)
         for place, one in enumerate(itinerary)
@@ -152,6 +153,8 @@ class _Binding:
     limits: Limits
     work: Work
     sharing: Sharing | None
+    overlaps: bool
+    """Whether what is encoded may be sent meanwhile: a frame has the link to itself."""
     coded_bytes: int = 0
     """What the codecs bound so far keep."""
     digests: list[nodes_pb2.TablesDigest] = field(default_factory=list)
@@ -169,7 +172,8 @@ class _Binding:
             run=self._run(one) if one.first < one.last else None,
             share=self._share(one) if one.first < one.last and place else None,
             takes=self._coder(place - 1) if place else None,
-            gives=self._coder(place) if place < len(self.hops) else None,
+            gives=(gives := self._coder(place) if place < len(self.hops) else None),
+            overlaps=self.overlaps and gives is not None and gives.in_pieces,
         )
 
     def _run(self, one: flow.Station) -> "_Run":

@@ -7,6 +7,7 @@ from functools import partial
 
 from splitbed.errors import NodeError
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop
+from splitbed.node.stations.station import Encoding
 from splitbed.node.stations.turns import Place
 from splitbed.node.streams.incoming import Key
 from splitbed.tensors import Tensors
@@ -36,6 +37,8 @@ class Frame:
     timeline: Timeline = field(default_factory=Timeline)
     place: Place | None = None
     """Among those at its station, where several may be under way."""
+    encoding: Encoding | None = None
+    """Of what goes on, where that is sent meanwhile."""
     difference: Callable[[], float] | None = None
     """Finds how far its outputs are from the whole model's, off the clock; where they came to be
     on this node, and are known."""
@@ -64,6 +67,11 @@ class Frame:
             self.assignment.turns[self.at].leave(self.place)
 
     @property
+    def sent_bytes(self) -> int:
+        """What went on, encoded, or will."""
+        return nbytes(self.tensors) if self.encoding is None else self.encoding.nbytes
+
+    @property
     def key(self) -> Key:
         """Of it, and of why it does not come, on a stream that it comes back on."""
         return Key("frame", self.number, self.assignment.number)
@@ -90,7 +98,7 @@ class Frame:
         if self.crossed is None:
             return [*told]
         *stages, sent = told
-        self.crossed.start_ns = sent.start_ns
+        self.crossed.start_ns, self.crossed.encoding_ns = sent.start_ns, sent.encoding_ns
         return [*stages, self.crossed]
 
     @property
@@ -104,6 +112,8 @@ class Frame:
         if together := self.timeline.together:
             part = f"part{self.assignment.itinerary[self.at].part}"
             next(one for one in reversed(stages) if one.name == part).together = together
+        if self.hop is not None and own and own[-1].name == self.hop.name:
+            stages[-1].encoding_ns = self.timeline.encoding_ns
         return stages
 
     @property

@@ -181,8 +181,8 @@ class Frames:
         crossed.end_ns = monotonic_ns()  # as the next stage begins
         return frame
 
-    def work(self, frame: Frame) -> None:
-        """Do with it what is to be done at its station."""
+    def work(self, frame: Frame, *, whole: bool = False) -> None:
+        """Do with it what is to be done at its station; if `whole`, all of it before it is sent."""
         station = frame.assignment.station(frame.at)
         timeline, slowed = frame.timeline, self.slowed
         if station.asked.source and not frame.tensors:
@@ -205,7 +205,10 @@ class Frames:
             self._compare(frame, outputs)
         if station.gives is not None:
             with frame.step("encode"):
-                frame.tensors = station.encode(frame.tensors, timeline, slowed)
+                if station.overlaps and not whole:
+                    frame.encoding = station.encoding(frame.tensors, timeline, slowed)
+                else:
+                    frame.tensors = station.encode(frame.tensors, timeline, slowed)
 
     def _compare(self, frame: Frame, outputs: Tensors) -> None:
         if frame.input in self.references:

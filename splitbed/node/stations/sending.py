@@ -54,7 +54,11 @@ def send_data(frame: Frame, stream: Stream) -> None:
     assert frame.hop is not None
     sent_ns = frame.timeline.begin()
     stream.rate_mbit = frame.hop.rate_mbit or None
-    stream.send(frame.header(), frame.tensors)
+    if (encoding := frame.encoding) is None:
+        stream.send(frame.header(), frame.tensors)
+    else:
+        pieces = encoding.given(frame.hop.name)
+        stream.send_pieces(frame.header(), encoding.coder.encoded, pieces)
     frame.timeline.end(frame.hop.name, sent_ns)
 
 
@@ -204,7 +208,7 @@ def tell(frame: Frame) -> None:
         tell_bytes(crossed.name, gives, crossed.bytes)
     if frame.hop is not None:
         gives = frame.assignment.itinerary[frame.at].gives
-        tell_bytes(frame.hop.name, gives, nbytes(frame.tensors))
+        tell_bytes(frame.hop.name, gives, frame.sent_bytes)
 
 
 def _counted(assignment: Assignment, at: int, size: int) -> bool:

@@ -5,13 +5,13 @@
 What is in brackets may be absent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from time import monotonic_ns
 
 from splitbed import flow
-from splitbed.codecs.coder import Coder
+from splitbed.codecs.coder import Coder, Piece
 from splitbed.node.model_info import ModelInfo
 from splitbed.node.shared.work import Ran
 from splitbed.tensors import Tensors
@@ -34,7 +34,8 @@ class Station:
 
     ``run`` is its part, None where that has no layers; ``share`` runs it where several UEs share
     it. ``takes`` decodes what comes in, ``gives`` encodes what goes on, None where that is a
-    result, or nothing. What it ``hands_on`` as it came is neither decoded nor encoded.
+    result, or nothing. What it ``hands_on`` as it came is neither decoded nor encoded. Where it
+    ``overlaps``, what goes on is sent while it is encoded.
     """
 
     asked: flow.Station
@@ -44,6 +45,7 @@ class Station:
     takes: Coder | None = None
     gives: Coder | None = None
     hands_on: Coder | None = None
+    overlaps: bool = False
 
     def decode(self, came: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
         """What the station before encoded. Raises NodeError for what it cannot have."""
@@ -78,3 +80,44 @@ class Station:
         assert self.gives is not None
         with timeline.stage("encode"), slowed(1):
             return self.gives.encode(tensors)
+
+    def encoding(self, tensors: Tensors, timeline: Timeline, slowed: Slowed) -> "Encoding":
+        """What goes on, the first of it there. Raises NodeError for what cannot be encoded."""
+        assert self.gives is not None
+        encoding = Encoding(self.gives, self.gives.pieces(tensors), timeline, slowed)
+        with timeline.stage("encode"):
+            encoding.first = encoding.next()
+        return encoding
+
+
+@dataclass
+class Encoding:
+    """What goes on while it is encoded: each piece after the ``first`` when it is asked for.
+
+    What these take is ``encoding_ns`` of the hop, and CPU time of `encode`.
+    """
+
+    coder: Coder
+    pieces: Iterator[Piece]
+    timeline: Timeline
+    slowed: Slowed
+    first: Piece | None = None
+    nbytes: int = 0
+    """Of all that was given."""
+
+    def next(self) -> Piece | None:
+        """The next piece, None behind the last. Raises NodeError for what cannot be encoded."""
+        with self.slowed(1):
+            return next(self.pieces, None)
+
+    def given(self, hop: str) -> Iterator[Piece]:
+        """The pieces, as they are sent on a hop. Raises NodeError for what cannot be encoded."""
+        piece, timeline = self.first, self.timeline
+        while piece is not None:
+            self.nbytes += piece.data.nbytes
+            yield piece
+            timeline.spend(hop)
+            start_ns = monotonic_ns()
+            piece = self.next()
+            timeline.encoding_ns += monotonic_ns() - start_ns
+            timeline.spend("encode")
