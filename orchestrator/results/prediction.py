@@ -176,7 +176,7 @@ def _work(row: Row, placed_ms: Mapping[Place, float]) -> Work:
     parts_ms, others_ms = (dict.fromkeys(flow.nodes, 0.0) for _ in range(2))
     for (node, _), ms in placed_ms.items():
         parts_ms[node] += ms
-    overlapped_ms = known(row.overlapped_ms)
+    overlapped_ms = row.overlapped_ms or 0.0
     others_ms[flow.source] = known(row.encode_ms) + overlapped_ms
     if not flow.besides:  # wherever it is done, it is on the way
         others_ms[flow.source] += known(row.decode_ms) + known(row.result_ms)

@@ -91,7 +91,8 @@ def nodes_ms(row: Row) -> dict[str, float]:
     flow = FLOWS[row.flow]
     found = dict.fromkeys(flow.nodes, 0.0)
     parts = {f"part{part}": ms for part, ms in enumerate(row.of_parts("ms"), start=1)}
-    for stage, ms in {**parts, "encode": row.encode_ms, "decode": row.decode_ms}.items():
+    encode_ms = known(row.encode_ms) + (row.overlapped_ms or 0.0)
+    for stage, ms in {**parts, "encode": encode_ms, "decode": row.decode_ms}.items():
         for node in doers(row.flow, stage):
             own = row.value(f"{at_node(node, stage)}_ms")
             found[node] += own if isinstance(own, float) else known(ms)

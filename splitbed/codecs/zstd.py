@@ -42,7 +42,7 @@ class _Zstd:
         self.encoded = TensorInfo(info.name, "UINT8", (-1,))
         self.most_bytes = most + (most >> 8) + FRAME_BYTES  # ZSTD_compressBound
         # with what is held of a tensor that is compressed in pieces, and of what it becomes
-        buffers = (1 << parameters.window_log) + 3 * PIECE_BYTES
+        buffers = (1 << parameters.window_log) + 3 * min(most, PIECE_BYTES)
         self.kept_bytes = parameters.estimated_compression_context_size() + buffers
 
     def encode(self, array: Array) -> Array:

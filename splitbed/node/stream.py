@@ -66,6 +66,7 @@ class Stream:
         self.incoming = Incoming(peer, incoming, self.window.arrived)
         self.torn = False
         """Whether something is half sent on it, or half taken: it is of no more use."""
+        self._half_sent = False
         self._put = put
         self._sending = threading.Lock()
 
@@ -115,12 +116,12 @@ class Stream:
 
     def _send(self, sent: Iterator[bytes]) -> None:
         with self._sending:
-            if self.torn:
+            if self._half_sent:
                 raise NodeError(f"nothing can follow what was half sent to {self.peer}")
             try:
                 self._put(sent)
             except BaseException:
-                self.torn = True
+                self.torn = self._half_sent = True
                 raise
 
     def __iter__(self) -> "Stream":

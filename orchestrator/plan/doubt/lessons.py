@@ -84,7 +84,7 @@ def _option(row: Row) -> Option:
     nbytes = {cut: sent.get(f"{hop}_bytes", row.encoded_bytes) for hop, cut in asked.crossings}
     coded = [Coded(nbytes=int(nbytes[cut] or 0)) for cut, _ in asked.coding]
     if coded:
-        overlapped_ms = known(row.overlapped_ms)
+        overlapped_ms = row.overlapped_ms or 0.0
         coded[0] = coded[0].replaced(
             encode_ms=known(row.encode_ms) + overlapped_ms,
             overlapped_ms=overlapped_ms,

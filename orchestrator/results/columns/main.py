@@ -127,7 +127,10 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     bound_ms: Annotated[
         Number,
         Column(
-            "the physical floor: the nodes' work, wire time with headers, delay", "ms", NO_FRAME
+            "the physical floor: the nodes' work, wire time with headers, or what is encoded "
+            "meanwhile where that takes longer, delay",
+            "ms",
+            NO_FRAME,
         ),
     ] = None
     e2e_over_bound: Annotated[

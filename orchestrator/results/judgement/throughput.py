@@ -62,7 +62,9 @@ def _kept_ms(row: Row, stage: str) -> float | None:
     """How long a frame keeps a stage; None where that is not known."""
     if not is_hop(stage):
         ms = row.value(f"{stage}_ms")
-        return ms if isinstance(ms, float) else None
+        # with several under way what is sent is encoded before
+        besides_ms = (row.overlapped_ms or 0.0) if stage == "encode" else 0.0
+        return ms + besides_ms if isinstance(ms, float) else None
     if (ms := row.hop_ms(stage)) is None:
         return None
     return max(ms - row.asked_of(stage)[1], 0.0)

@@ -124,6 +124,25 @@ def by_hand_ms(option: Option, slowdown: float, delay_ms: float, bw_mbit: float)
     return slowdown * (part1 + own.encode_ms) + up_ms + on_edge_ms + down_ms
 
 
+def test_of_coding_and_wire_that_go_on_together_the_longer_takes_time() -> None:
+    apart = predictor()
+    options = [
+        one.replaced(coded=tuple(own.replaced(overlapped_ms=3.0) for own in one.coded))
+        for one in apart.facts.options
+    ]
+    together = replace(apart, facts=apart.facts.replaced(options=tuple(options)))
+    at = grid("8,8000", "10", "1,2")
+    saved_ms = make_plan(apart, at).e2e_ms - make_plan(together, at).e2e_ms
+    slowdowns, _, rates_mbit = at.points()
+    for option, saved in zip(apart.options, saved_ms, strict=True):
+        for place, (slowdown, rate_mbit) in enumerate(zip(slowdowns, rates_mbit, strict=True)):
+            air_ms = 0.0
+            for own in option.coded:
+                on_wire = wire_bytes(round(own.nbytes * 1.0005))
+                air_ms = min(on_wire * 8 / (rate_mbit * 1e3), 3.0 * slowdown)
+            assert saved[place] == pytest.approx(air_ms)
+
+
 @pytest.mark.parametrize("segment", [tcp_segment(9000), tcp_segment(ipv6=True)])
 def test_a_plan_counts_the_headers_of_the_path_that_was_profiled(segment: Segment) -> None:
     usual = predictor()

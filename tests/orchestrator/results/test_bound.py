@@ -65,6 +65,14 @@ def test_each_hop_is_bound_by_the_link_that_it_takes() -> None:
     assert bound_ms(frame, sent, slow, fast) == pytest.approx(1 + 5 + 1 + hops_ms)
 
 
+def test_a_hop_takes_no_less_than_what_is_encoded_meanwhile() -> None:
+    link, sent = symmetric(rate_mbit=8, delay_ms=10), [Hop("uplink", 1448), Hop("downlink", 1448)]
+    segment_ms = 1.514
+    for encoding_ms, up_ms in ((1, segment_ms), (4, 4)):
+        floor_ms = crossing_ms(sent, [link], encoding_ns={"uplink": encoding_ms * 1_000_000})
+        assert floor_ms == pytest.approx(up_ms + segment_ms + 20)
+
+
 def test_the_device_anchor_is_bound_by_its_own_work_alone() -> None:
     frame = timeline(part1=5, result=6)
     assert bound_ms(frame, (), symmetric(rate_mbit=5, delay_ms=50)) == pytest.approx(6)
