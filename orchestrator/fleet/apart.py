@@ -88,9 +88,13 @@ class Apart(Fleet):
         return came
 
     def any_left(self, avoiding: Collection[str]) -> bool:
-        with suppress(MachineError):
-            return self._pipe is not None and bool(self._asked("any_left", [*avoiding]))
-        return False
+        if self._pipe is None:
+            return False
+        try:
+            return bool(self._asked("any_left", [*avoiding]))
+        except MachineError as error:  # which `next` begins anew
+            self._end(error)
+            return False
 
     @property
     def gone(self) -> str:

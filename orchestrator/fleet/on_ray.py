@@ -98,11 +98,8 @@ class RayFleet(Fleet):
     def next(self, timeout_s: float) -> Came | None:
         import ray
 
-        try:
-            _answering(self._head)
-            done, _ = ray.wait([*self._sent], timeout=timeout_s)
-        except OSError as error:
-            raise MachineError(f"the head of {self.words} is gone: {error}") from None
+        self._check_head()
+        done, _ = ray.wait([*self._sent], timeout=timeout_s)
         for ref in done:
             order = self._sent.pop(ref)
             try:
@@ -112,6 +109,7 @@ class RayFleet(Fleet):
         return None
 
     def any_left(self, avoiding: Collection[str]) -> bool:
+        self._check_head()
         return bool(set(self._places()) - set(avoiding))
 
     def close(self) -> None:
@@ -121,6 +119,13 @@ class RayFleet(Fleet):
             for ref in self._sent:
                 ray.cancel(ref, force=True)
         ray.shutdown()
+
+    def _check_head(self) -> None:
+        """Raise MachineError where it is gone: Ray waits for it a minute, and ends us then."""
+        try:
+            _answering(self._head)
+        except OSError as error:
+            raise MachineError(f"the head of {self.words} is gone: {error}") from None
 
     def _places(self) -> list[str]:
         import ray

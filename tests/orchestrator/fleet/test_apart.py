@@ -66,13 +66,30 @@ def test_what_an_engine_that_ended_was_sent_is_lost_and_can_be_sent_to_another(
         assert fleet.looked_at(ORDER) == (Answer(machine="a"),)
         fleet.send(ORDER)
         assert fleet.next(0.1) is None
-        assert not fleet.any_left(())
+        assert (fleet.any_left(()), fleet.gone) == (False, "an engine was lost")
         assert fleet.next(0.1) is None
+        assert not fleet.gone
         lost = fleet.next(0.1)
         assert lost and (lost.order, lost.lost) == (ORDER, "an engine was lost")
         fleet.send(ORDER)
         assert fleet.any_left(())
         assert fleet.next(0.1) == Came(ORDER, Answer(machine="sha"))
+    finally:
+        fleet.close()
+
+
+class EndsCounting(Ends):
+    """Its process ends where its machines are counted."""
+
+    def any_left(self, avoiding: Collection[str]) -> bool:
+        os._exit(1)
+
+
+def test_an_engine_that_ends_while_its_machines_are_counted_is_gone_too(tmp_path: Path) -> None:
+    fleet = Apart(EndsCounting(tmp_path))
+    fleet.open(tmp_path)
+    try:
+        assert (fleet.any_left(()), fleet.gone) == (False, "an engine was lost")
     finally:
         fleet.close()
 
@@ -107,13 +124,13 @@ def test_what_an_engine_fails_by_is_told_and_another_is_begun(tmp_path: Path) ->
     try:
         with pytest.raises(MachineError, match="an engine failed: no head"):
             fleet.looked_at(ORDER)
-        assert not fleet.any_left(())
         fleet.send(ORDER)
         assert fleet.next(0.1) is None
         lost = fleet.next(0.1)
         assert lost and (lost.order, lost.lost) == (ORDER, "an engine failed: it is gone")
         fleet.send(ORDER)
         assert fleet.next(0.1) == Came(ORDER, Answer(machine=""))
+        assert (fleet.any_left(()), fleet.gone) == (False, "an engine failed: no head")
     finally:
         fleet.close()
 
