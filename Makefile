@@ -74,8 +74,8 @@ bench: setup  ## how near the instrument comes to its bars (about 10 minutes); A
 	@scripts/system-packages bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
-codecs: setup  ## docs/rate-accuracy.md: codecs on ShapesNet, and on models that it is given (10 minutes)
-	scripts/codecs $(BIN)
+codecs: setup  ## docs/rate-accuracy.md: codecs on ShapesNet, and on models that it is given; ARGS=speeds these alone
+	scripts/codecs $(BIN) $(ARGS)
 
 mutants: setup  ## do tests notice changes of the modules that judge (some hours); ARGS=some of them
 	@scripts/environment "$(PYTHON)" $(VENV) "$(EXTRAS)" mutants

@@ -53,6 +53,12 @@ class Judged:
     accuracy: Accuracy
     of: Callable[[Array], Array] | None
 
+    def resampled(self, drawn: Array) -> Array | None:
+        """What each of the resamples comes to; None where that cannot be told of every picture."""
+        if self.of is None or self.accuracy.frames != drawn.shape[1]:
+            return None
+        return self.of(drawn)
+
 
 def _with_drop(judged: Judged, whole: Judged, *, is_sequence: bool) -> Accuracy:
     """How far it falls short of the whole model, on the very same resamples of the pictures."""
@@ -104,7 +110,7 @@ class Judge:
 
     def whole_of(self, frames: int) -> Accuracy:
         """The same, on so many of the first inputs, or as many as are held at once."""
-        judged = self._judged(held(islice(self._whole.items(), frames)))
+        judged = self.judged(held(islice(self._whole.items(), frames)))
         return _with_drop(judged, judged, is_sequence=self._sequence)
 
     def boxes(self, place: int, results: Tensors, min_score: float = 0.0) -> list[Box] | None:
@@ -119,18 +125,12 @@ class Judge:
         """The accuracy of results by the places of their inputs, and how far it falls short."""
         places = tuple(results)
         if places not in self._whole_drawn:
-            self._whole_drawn[places] = self._judged({one: self._whole[one] for one in places})
-        whole, judged = self._whole_drawn[places], self._judged(results)
+            self._whole_drawn[places] = self.judged({one: self._whole[one] for one in places})
+        whole, judged = self._whole_drawn[places], self.judged(results)
         return _with_drop(judged, whole, is_sequence=self._sequence)
 
-    def resampled(self, results: Mapping[int, Tensors], drawn: Array) -> Array | None:
-        """What each of the resamples comes to; None where that cannot be told of every picture."""
-        judged = self._judged(results)
-        if judged.of is None or judged.accuracy.frames != drawn.shape[1]:
-            return None
-        return judged.of(drawn)
-
-    def _judged(self, results: Mapping[int, Tensors]) -> Judged:
+    def judged(self, results: Mapping[int, Tensors]) -> Judged:
+        """The accuracy of results by the places of their inputs, by itself, and of resamples."""
         if not all(results.values()) or not results:
             none = "none: the results are too large to be brought back"
             return Judged(Accuracy(none, None), None)

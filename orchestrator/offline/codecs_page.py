@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.ask.split_point import NETWORK_ANCHOR
@@ -15,6 +16,9 @@ HEADS = (
     "encodes, decodes MB/s",
 )  # fmt: skip
 MAX_DROP = 0.01
+SPEEDS_FILE = "speeds.csv"
+"""What :mod:`orchestrator.offline.codecs_speeds` leaves beside what rd left."""
+SPEEDS_COLUMNS = ("split_name", "codec", "encode_ms", "decode_ms")
 
 Row = Mapping[str, str]
 
@@ -39,25 +43,42 @@ def codecs_table(runs: Iterable[Path], max_drop: float = MAX_DROP) -> str:
     return "\n".join(_section(run, max_drop) for run in runs)
 
 
-def _section(run: Path, max_drop: float) -> str:
+def told_points(run: Path, max_drop: float = MAX_DROP) -> list[Row]:
+    """The rows of ``points.csv`` that the table has; UsageError for what is no run of rd."""
+    with _whole(run):
+        return _told(_rows(run / POINTS_FILE)[1:], max_drop)
+
+
+@contextmanager
+def _whole(run: Path) -> Iterator[None]:
     try:
-        model = json.loads((run / RD_FILE).read_text())["model"]["name"]
-        (first, *crossing), rates = _rows(run / POINTS_FILE), _rows(run / BD_FILE)
-        about = f"{first['accuracy_metric']}, {_number(first['accuracy'], 3)} for the whole model"
-        frames = f"{first['frames']} frames"
-        return _table(f"**{model}**: {about}; {frames}.\n\n", crossing, rates, max_drop)
+        yield
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise UsageError(f"{run} is no run of rd, or not a whole one: {error}") from None
 
 
-def _table(head: str, crossing: Sequence[Row], rates: Sequence[Row], max_drop: float) -> str:
+def _section(run: Path, max_drop: float) -> str:
+    with _whole(run):
+        model = json.loads((run / RD_FILE).read_text())["model"]["name"]
+        (first, *crossing), rates = _rows(run / POINTS_FILE), _rows(run / BD_FILE)
+        about = f"{first['accuracy_metric']}, {_number(first['accuracy'], 3)} for the whole model"
+        head = f"**{model}**: {about}; {first['frames']} frames.\n\n"
+        alone = {_where(row): row for row in _rows(run / SPEEDS_FILE, may_lack=True)}
+        told = [{**row, **alone.get(_where(row), {})} for row in _told(crossing, max_drop)]
+        return head + _table(told, rates)
+
+
+def _table(told: Sequence[Row], rates: Sequence[Row]) -> str:
     lines = [HEADS, ("---",) + ("---:",) * (len(HEADS) - 1)]
-    for curve in dict.fromkeys(row["curve"] for row in crossing):
-        of_curve = [row for row in crossing if row["curve"] == curve and not row["error"]]
-        if of_curve:
-            against = [_against(curve, rates, of_input=one) for one in (True, False)]
-            lines.append(_line(_told(of_curve, max_drop), against))
-    return head + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    for row in told:
+        lines.append(
+            _line(row, [_against(row["curve"], rates, of_input=one) for one in (True, False)])
+        )
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _where(row: Row) -> tuple[str, str]:
+    return row["split_name"], row["codec"]
 
 
 def _against(curve: str, rates: Sequence[Row], *, of_input: bool) -> str:
@@ -68,7 +89,16 @@ def _against(curve: str, rates: Sequence[Row], *, of_input: bool) -> str:
     return ", ".join(filter(None, (_rate(row) for row in those if row["curve"] == curve)))
 
 
-def _told(curve: Sequence[Row], max_drop: float) -> Row:
+def _told(crossing: Sequence[Row], max_drop: float) -> list[Row]:
+    """Of each curve the one that it is told by."""
+    curves: dict[str, list[Row]] = {}
+    for row in crossing:
+        if not row["error"]:
+            curves.setdefault(row["curve"], []).append(row)
+    return [_best(curve, max_drop) for curve in curves.values()]
+
+
+def _best(curve: Sequence[Row], max_drop: float) -> Row:
     within = [row for row in curve if row["accuracy_drop"] and _drop(row) <= max_drop]
     return min(within, key=_kbit) if within else min(curve, key=_drop)
 
@@ -112,6 +142,8 @@ def _number(text: str, digits: int) -> str:
     return f"{float(text):.{digits}f}" if text else ""
 
 
-def _rows(file: Path) -> list[dict[str, str]]:
+def _rows(file: Path, *, may_lack: bool = False) -> list[dict[str, str]]:
+    if may_lack and not file.exists():
+        return []
     with file.open(newline="") as lines:
         return list(csv.DictReader(lines))

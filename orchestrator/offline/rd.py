@@ -21,7 +21,7 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.split_point import DEVICE_ANCHOR, NOTHING
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.sweep.grid import configurations
-from orchestrator.measure.accuracy import Judge
+from orchestrator.measure.accuracy import Judge, Judged
 from orchestrator.measure.dials.finding import find_dials
 from orchestrator.offline.curves import curve_of, expanded
 from orchestrator.offline.pool import Pool
@@ -202,9 +202,9 @@ class Bench:
                 one.ends = Ends(self._model, k, one.setup.codec, known)
 
     def _point(self, setup: Configuration, taken: "_Taken", shared: "_Taken") -> RatePoint:
-        results = dict(enumerate(taken.results))
-        judged = self._judge.judge(results)
-        whole = judged.value if setup.codec == NOTHING else self.whole.value
+        judged = self._judge.judged(dict(enumerate(taken.results)))
+        value = judged.accuracy.value
+        whole = value if setup.codec == NOTHING else self.whole.value
         took = taken.ms | shared.ms | {"result_ms": self._result_ms}
         return RatePoint(
             setup,
@@ -212,18 +212,16 @@ class Bench:
             plain_bytes=taken.plain_bytes,
             kbit_per_frame=statistics.mean(taken.sizes) * 8 / 1e3,
             result_bytes=statistics.mean(nbytes_of(result) for result in taken.results),
-            accuracy=judged,
-            drop=None if whole is None or judged.value is None else whole - judged.value,
+            accuracy=judged.accuracy,
+            drop=None if whole is None or value is None else whole - value,
             times={stage: statistics.median(took.get(stage, [0.0])) for stage in TIMED},
             videos=len(self._pool.frames),
-            again=self._again(results, taken.sizes) if setup.crosses else (),
+            again=self._again(judged, taken.sizes) if setup.crosses else (),
         )
 
-    def _again(
-        self, results: Mapping[int, Tensors], sizes: Sequence[int]
-    ) -> Sequence[tuple[float, float]]:
+    def _again(self, judged: Judged, sizes: Sequence[int]) -> Sequence[tuple[float, float]]:
         drawn = self._pool.drawn
-        values = None if drawn is None else self._judge.resampled(results, drawn)
+        values = None if drawn is None else judged.resampled(drawn)
         if drawn is None or values is None:
             return ()
         kbit = mean_of(np.array(sizes, np.float64) * 8 / 1e3, drawn)

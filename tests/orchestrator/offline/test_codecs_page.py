@@ -77,6 +77,14 @@ def test_each_curve_tells_its_fewest_bytes_within_the_drop_else_its_most_accurat
     assert "`klt:200`" in codecs_table([run], max_drop=0.05)
 
 
+def test_speeds_that_were_measured_alone_stand_in_place_of_those_beside_other_work(
+    run: Path,
+) -> None:
+    (run / "speeds.csv").write_text("split_name,codec,encode_ms,decode_ms\nstage2,klt:100,1,2\n")
+    told = codecs_table([run]).splitlines()
+    assert [line.split(" | ")[-1] for line in told[4:6]] == ["197, 98 |", "393, 49 |"]
+
+
 def test_a_page_gets_its_table_in_place_of_the_one_before(run: Path, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"# One\n{BEGIN}what was there\n")

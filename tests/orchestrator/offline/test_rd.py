@@ -13,7 +13,8 @@ from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.measure.calibration import calibration_inputs
 from orchestrator.offline.bd import bd_rows, best_anchor, told
-from orchestrator.offline.codecs_page import codecs_table
+from orchestrator.offline.codecs_page import codecs_table, told_points
+from orchestrator.offline.codecs_speeds import measure_speeds
 from orchestrator.offline.curves import Anchor, anchors, curve_of, ladder
 from orchestrator.offline.pool import Pool, pooled
 from orchestrator.offline.rd import Bench, RatePoint, plan
@@ -330,6 +331,17 @@ def test_the_table_of_codecs_is_made_of_its_folder(folder: Path) -> None:
     assert len(lines) == len({row["curve"] for row in rows(folder)} - {""})
     (raw,) = (line for line in lines if "`raw`" in line)
     assert "| 0.000 |" in raw
+
+
+def test_how_fast_the_codecs_of_the_table_are_is_measured_anew_without_the_others(
+    folder: Path,
+) -> None:
+    measure_speeds([folder], frames=3)
+    alone = rows(folder, "speeds.csv")
+    told = [(row["split_name"], row["codec"]) for row in told_points(folder)]
+    assert [(row["split_name"], row["codec"]) for row in alone] == told
+    assert len(told) < len(rows(folder)) - 1
+    assert all(float(row["encode_ms"]) > 0 and float(row["decode_ms"]) > 0 for row in alone)
 
 
 def test_a_model_of_no_pictures_is_measured_on_as_much_seeded_noise_as_was_asked(
