@@ -174,8 +174,8 @@ def test_who_stays_has_regret_and_never_readapted() -> None:
 
 
 def test_a_deadline_takes_the_arm_that_loses_least_in_time_and_turns_as_the_link_does() -> None:
-    fine = Arm(Configuration(3, 6, "middle", "jpeg:90"), 200_000, 100, 20, drop=0.001)
-    coarse = Arm(Configuration(3, 6, "middle", "jpeg:30"), 50_000, 100, 20, drop=0.009)
+    fine = Arm(Configuration(3, 6, "middle", "klt:30"), 200_000, 100, 20, drop=0.001)
+    coarse = Arm(Configuration(3, 6, "middle", "klt:250"), 50_000, 100, 20, drop=0.009)
     arms = (coarse, DEVICE, fine)
     asked = new_policy("deadline:100", PolicySetting(arms, arms, NAMES, 100, 0))
     now_s, chosen = 0.0, []
@@ -185,8 +185,8 @@ def test_a_deadline_takes_the_arm_that_loses_least_in_time_and_turns_as_the_link
         now_s += arm.e2e_ms(rate) / 1e3
         asked.tell(FrameOutcome(arm, now_s, arm.e2e_ms(rate), rate if arm.crosses else None))
     # 200 kB take 32 ms, 160 and 1600; 50 kB a quarter; the device anchor 200 ms, always
-    assert chosen[1:5] == ["jpeg:90"] * 4
-    assert chosen[6:10] == ["jpeg:30"] * 4
+    assert chosen[1:5] == ["klt:30"] * 4
+    assert chosen[6:10] == ["klt:250"] * 4
     assert chosen[11:14] == ["none"] * 3
 
 

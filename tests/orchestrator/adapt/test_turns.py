@@ -2,6 +2,8 @@
 
 import csv
 import json
+from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 from orchestrator.adapt.arms import Arm, FrameOutcome
@@ -32,6 +34,19 @@ class Ended:
         self._frames += 1
         if self._frames == 2:
             self._bed.pair.kill()
+
+
+class Turning:
+    """Chooses one arm after another."""
+
+    def __init__(self, arms: Sequence[Arm]) -> None:
+        self._arms = cycle(arms)
+
+    def choose(self, now_s: float) -> Arm:
+        return next(self._arms)
+
+    def tell(self, outcome: FrameOutcome) -> None:
+        """It does as it does."""
 
 
 class Heard(Watcher):
@@ -99,8 +114,11 @@ def test_what_the_live_lines_say_is_what_table_and_folder_say(tmp_path: Path) ->
     assert "the link was not proved before the turns and after them" in outcome.verdict.reasons
 
 
-def test_a_split_is_held_with_several_codecs_and_each_is_an_arm(tmp_path: Path) -> None:
-    asked = {"split": "2:4", "delivery": False, "bw": "20", "codec": "raw,fp16"}
+def test_a_split_is_held_with_several_codecs_and_a_policy_may_turn_the_number_of_one(
+    tmp_path: Path,
+) -> None:
+    codecs = ("raw", "klt:60", "klt:500")
+    asked = {"split": "2:4", "delivery": False, "bw": "20", "codec": ",".join(codecs)}
     with loopback_pair(tmp_path) as (pair, model):
         config = sweep_config({"model": model.name, **asked})
         bed = Bed(model, loopback_link(), pair, Interruption())
@@ -109,12 +127,16 @@ def test_a_split_is_held_with_several_codecs_and_each_is_an_arm(tmp_path: Path) 
         turns = Unproved(engine, plan_cells(config, model), trace, links)
         names = policy_names("static:2:4,static:device", names_of(turns.cells))
         TraceRun(config, TraceOptions(trace.name, frames=3), turns).measure(names)
-    assert names == ("static:2:4/raw", "static:2:4/fp16", "static:device")
-    raw, half, device = (turns.ran[name].frames[-1] for name in names)
-    assert (raw.split, raw.codec, half.codec, device.codec) == ("2:4", "raw", "fp16", "none")
-    assert raw.encoded_bytes == raw.intermediate_bytes == 2 * half.encoded_bytes
-    words = ["network anchor raw", "2:4 raw", "2:4 fp16", "device anchor"]
+        steps = [arm for arm in turns.arms if arm.configuration.codec.startswith("klt")]
+        turns.turn("turning", Turning(steps), seconds=60, frames=4)
+    assert names == (*(f"static:2:4/{codec}" for codec in codecs), "static:device")
+    raw, fine, coarse, device = (turns.ran[name].frames[-1] for name in names)
+    assert (raw.split, raw.codec, fine.codec, device.codec) == ("2:4", "raw", "klt:60", "none")
+    assert raw.encoded_bytes == raw.intermediate_bytes > fine.encoded_bytes
+    assert fine.encoded_bytes > 2 * coarse.encoded_bytes > 0
+    words = ["network anchor raw", "2:4 raw", "2:4 klt:60", "2:4 klt:500", "device anchor"]
     assert [arm.words for arm in turns.arms] == words
-    # one frame tells too little of what halves cost: measured where asked for, never chosen
-    assert [arm.words for arm in turns.fit] == [words[0], words[1], words[3]]
+    # one frame tells too little of what steps cost: measured where asked for, never chosen
+    assert [arm.words for arm in turns.fit] == [words[0], words[1], words[4]]
+    assert [one.codec for one in turns.ran["turning"].frames] == ["klt:60", "klt:500"] * 2
     assert "is undecided" in turns.losses.words(turns.cells[2].configuration)

@@ -94,6 +94,26 @@ def test_a_run_has_the_finest_number_within_the_rate_and_goes_on_with_it(
     assert (again, kept) == (cells, dials)
 
 
+def test_a_klt_has_the_finest_number_within_a_rate_and_the_coarsest_within_a_loss(bed: Bed) -> None:
+    (of_rate,), (of_loss,) = (
+        dialled_cells(asked(bed, codec="klt", **target), bed.model, lambda _: None)[1].dials
+        for target in ({"target_kbit": 4}, {"target_drop": 0.02})
+    )
+
+    def number(codec: str) -> int:
+        return int(codec.removeprefix("klt:"))
+
+    assert of_rate.found.kbit <= 4
+    finer = [one for one in of_rate.tried if number(one.codec) < number(of_rate.found.codec)]
+    assert finer
+    assert all(one.kbit > 4 for one in finer)
+    assert 0 < (of_loss.found.drop or 0) <= 0.02
+    coarsest = max(of_loss.tried, key=lambda one: number(one.codec))
+    assert number(coarsest.codec) > number(of_loss.found.codec)
+    assert (coarsest.drop or 0) > 0.02
+    assert of_loss.found.kbit < of_rate.found.kbit
+
+
 def test_a_cell_whose_target_no_number_reaches_fails_and_names_the_nearest(
     bed: Bed, tmp_path: Path
 ) -> None:
