@@ -7,7 +7,6 @@ import pytest
 from netem.link import Link
 from netem.spec import symmetric
 from netem.wire import wire_ms
-from orchestrator.ask.pace import Pace
 from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.ask.topology import PAIR
 from orchestrator.measure.frames import frame_record, stages_of
@@ -19,6 +18,7 @@ from orchestrator.testbed.nodes.node_process import local_nodes
 from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import scratch
 from splitbed.timeline import NS_PER_MS
+from splitbed.v1.nodes_pb2 import LimitRequest
 from tests.node.loopback import Splits, free_port, small_model
 from tests.shared_machine import within
 
@@ -90,7 +90,10 @@ def test_a_slowed_ue_encodes_each_piece_as_slowly(splits: Splits) -> None:
 
     def times_slower() -> float:
         own_ms = encoding_ms()
-        with splits.parts.pacing.paced(Pace(slowdown=3)):
+        splits.pair.limit_ue(LimitRequest(slowdown=3), 3)
+        try:
             return encoding_ms() / own_ms
+        finally:
+            splits.pair.limit_ue(LimitRequest(slowdown=1), 1)
 
     within(2.0, times_slower, 4.0)
