@@ -39,7 +39,7 @@ from splitbed.tensors import TensorInfo, Tensors, nbytes_of
 from splitbed.zoo import Variant, anchor_model
 from tests.bench.figure import Bar, Figure, median
 
-_ROUNDS = 31
+_ROUNDS = 15
 _BESIDE = ("split_node_3", "split_node_10", "split_node_39")  # where klt is tried, too
 _USUAL, _VIDEO = "int8+zstd", "avc:32"
 _NAMES = (_USUAL, _VIDEO, "klt", "klt:250")
