@@ -68,10 +68,15 @@ class Namespace:
 
         For children of this process, while it lives.
         """
-        held = f"/proc/{os.getpid()}/fd"
-        user = ["--preserve-credentials", f"--user={held}/{self.user}"]
-        user = [] if self.user is None else user
-        return ["nsenter", *user, f"--net={held}/{self.fd}", "--", *argv]
+        *user, net = self.files
+        told = ["--preserve-credentials", *(f"--user={file}" for file in user)] if user else []
+        return ["nsenter", *told, f"--net={net}", "--", *argv]
+
+    @property
+    def files(self) -> list[str]:
+        """What to enter, in this order, to be in it, likewise."""
+        held = [self.fd] if self.user is None else [self.user, self.fd]
+        return [f"/proc/{os.getpid()}/fd/{one}" for one in held]
 
     def run(self, argv: Sequence[str], *, given: str = "", passed: Sequence[int] = ()) -> str:
         """:func:`netem.shell.run` inside the namespace."""

@@ -1,5 +1,6 @@
 """How every command of Splitbed begins and ends: with a message and an exit code, no traceback."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
 
 F = TypeVar("F", bound=Callable[..., object])
+_OBJECTS = 20_000
+"""Made before Python looks for garbage among them; by itself after 700, most of which stay."""
 _MOST_WORDS = 10_000  # what was refused may be long, and is told in short
 
 
@@ -28,6 +31,8 @@ def run_command_line(app: Callable[[], object], *, service: bool = False) -> Non
     Signals that end it, and output that nobody reads, unwind as Ctrl-C does, so that everything
     made is unmade; a `service` goes on when nobody reads its log.
     """
+    if not service:
+        gc.set_threshold(_OBJECTS)
     take_signals(_interrupt)
     outlive_readers(end=not service)
     # Debian leaves the folders of ip and tc out of an ordinary user's path

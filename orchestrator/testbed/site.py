@@ -13,6 +13,7 @@ from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.topology import Namespaces, Topology
 from orchestrator.testbed.local import LocalModel, local_model
 from orchestrator.testbed.machines import MachinesLink, check_machines
+from orchestrator.testbed.nodes.node_process import expect_nodes
 from splitbed.errors import UsageError
 from splitbed.node.processor import Processor
 from splitbed.runtime import check_provider
@@ -147,4 +148,6 @@ def prepared(config: SweepConfig, *, several: bool = False) -> Iterator[Prepared
     """
     site = checked_site(config, several=several)
     with local_model(config) as local:
+        if isinstance(site.topology, Namespaces):
+            expect_nodes()  # while links are brought up
         yield Prepared(site, local)

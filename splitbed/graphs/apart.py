@@ -14,6 +14,7 @@ from splitbed.errors import UsageError
 from splitbed.graphs.formats import format_named, format_of, load_graph
 from splitbed.graphs.parts import open_stored
 from splitbed.workers.allowance import Allowance
+from splitbed.workers.fork_server import prepare
 from splitbed.workers.task import Answer, Ready, is_expendable
 from splitbed.workers.worker import Worker
 
@@ -27,6 +28,7 @@ def check_file(path: Path, shapes: Shapes | None) -> None:
     (:mod:`splitbed.graphs.tflite.probe`).
     """
     if format_of(path) == "onnx":
+        prepare("splitbed.graphs.onnx.parts")
         # its weights may be in files beside it
         _look("load", {"path": str(path), "shapes": shapes or {}}, path.parent)
 

@@ -8,6 +8,7 @@ time. The kernel counts a thread that runs on another processor at its ticks, 1 
 it lags behind is booked a stage late, and in none twice.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,3 +60,4 @@ class Ledger:
 
 LEDGER = Ledger()
 """That of this process."""
+os.register_at_fork(after_in_child=LEDGER.begin)  # whose time begins at 0

@@ -33,14 +33,17 @@ class ProcessMeter:
 
     def __init__(self, proc: Path = _SELF) -> None:
         self._proc = proc
-        self._statm: int | None = None
-        with suppress(OSError):
-            self._statm = os.open(proc / "statm", os.O_RDONLY | os.O_CLOEXEC)
         self._pages = self._samples = 0
         self._peak_known = False
         self._kept_up_s = 0.0
         self._lock = Lock()
         """Of several frames under way, each has a thread of its own."""
+
+    @cached_property
+    def _statm(self) -> int | None:
+        with suppress(OSError):
+            return os.open(self._proc / "statm", os.O_RDONLY | os.O_CLOEXEC)
+        return None
 
     @cached_property
     def energy(self) -> EnergyMeter:

@@ -5,4 +5,9 @@
 
 What a stranger sent is opened in native code there first. The fork server has imported what tasks
 need, so that a worker is there in milliseconds; it ends with the process that started it.
+
+    this process ──module, argv──> fork server ──fork──> program ──fork──> its own fork server
+
+A program is as one that was started, but for what it would take to import all that: the nodes of a
+sweep on this machine are such.
 """

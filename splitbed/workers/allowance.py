@@ -74,6 +74,11 @@ def go_first() -> None:
     """Have this process end before any other where memory ends, and with the one it is from."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_MOST_LIKELY))
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Have this process be killed once the one that it was forked from has ended."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -1,5 +1,6 @@
-"""The process that workers are forked from: it computes nothing, and so has a single thread."""
+"""The process that others are forked from: it computes nothing, and so has a single thread."""
 
+import gc
 import json
 import os
 import select
@@ -9,49 +10,70 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from gc import freeze
 from importlib import import_module
+from io import FileIO
+from pathlib import Path
+from typing import Self
 
 from splitbed.ending import PYTHON, SIGNALS
 from splitbed.errors import MachineError
+from splitbed.workers.running import Signals, run
 from splitbed.workers.task import work
 
 _MOST_NAME = 4096
+_ROOM = 4096
+"""For the words of a program, which are written where those of this process were."""
 
 
 class ForkServer:
-    """That of this process, which it ends with; MachineError where it cannot be started."""
+    """That of this process, which it ends with."""
 
-    def __init__(self) -> None:
-        try:
-            self._door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        except OSError as error:
-            raise MachineError(f"cannot start a fork server: {error.strerror}") from error
-        # what is imported here can be imported there, but from no folder that one happens to be in
-        path = [folder for folder in sys.path if folder]
-        argv = [
-            *PYTHON,
-            "-c",
-            f"import sys; sys.path = {path}; from {__name__} import main; main()",
-        ]
+    def __init__(self, door: socket.socket, process: "subprocess.Popen[bytes] | _Forked") -> None:
+        self._door, self._process = door, process
+
+    @classmethod
+    def fresh(cls) -> Self:
+        """One that has imported nothing yet; MachineError where it cannot be started."""
         # threads of a library would not be there after a fork
         alone = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
-        with theirs:
+        program = f"import sys; sys.path = {safe_path()}; from {__name__} import main; main()"
+        with ExitStack() as ours:
             try:
-                self._process = subprocess.Popen(
-                    argv,
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    env={**os.environ, **alone},
-                )
+                door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                ours.enter_context(door)
+                with theirs:
+                    process = subprocess.Popen(
+                        [*PYTHON, "-c", f"{program} # {'-' * _ROOM}"],
+                        stdin=theirs.fileno(),
+                        stdout=subprocess.DEVNULL,
+                        env={**os.environ, **alone},
+                    )
             except OSError as error:
-                self._door.close()
                 raise MachineError(f"cannot start a fork server: {error.strerror}") from error
+            ours.pop_all()
+        return cls(door, process)
+
+    @classmethod
+    def forked(cls) -> Self:
+        """One that has imported what this process has, which has a single thread; OSError."""
+        door, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if not (pid := os.fork()):
+            try:
+                os.dup2(theirs.fileno(), 0)
+                os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+                main()
+            finally:
+                os._exit(0)
+        theirs.close()
+        return cls(door, _Forked(pid))
 
     def send(self, name: str, *files: int) -> None:
-        """A task, with the ends of its pipes; or a module, or what imports some, for later."""
+        """What is to be forked, with the ends of its pipes: a task, or a module that is a program.
+
+        Without these a module, or what imports some, for later.
+        """
         try:
             socket.send_fds(self._door, [name.encode()], files)
         except OSError as error:
@@ -73,6 +95,23 @@ class ForkServer:
         return self._process.poll() is not None
 
 
+class _Forked:
+    """As Popen has one: a process that was forked here."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._code: int | None = None
+
+    def poll(self, how: int = os.WNOHANG) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, how)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+    def wait(self) -> int | None:
+        return self.poll(0)
+
+
 _lock = threading.Lock()
 _started: list[ForkServer] = []
 _users: list[None] = []
@@ -82,8 +121,40 @@ def fork_server() -> ForkServer:
     """The one of this process."""
     with _lock:
         if not _started or _started[0].ended:
-            _started[:] = [ForkServer()]
+            _started[:] = [ForkServer.fresh()]
         return _started[0]
+
+
+def safe_path() -> list[str]:
+    """What is imported here can be imported there, but from no folder that one happens to be in."""
+    return [folder for folder in sys.path if folder]
+
+
+def here() -> str | None:
+    """The folder that paths may begin in which are asked for; None if it is gone."""
+    with suppress(FileNotFoundError):
+        return str(Path.cwd())
+    return None
+
+
+def forked(what: str) -> tuple[FileIO, FileIO]:
+    """Have it fork what does that: gives where it is fed, and where it says what it has to say.
+
+    Raises MachineError.
+    """
+    with ExitStack() as ours, ExitStack() as sent:
+        try:
+            theirs, given = os.pipe()
+            sent.callback(os.close, theirs)
+            feeding = ours.enter_context(os.fdopen(given, "wb", 0))
+            answers, said = os.pipe()
+        except OSError as error:
+            raise MachineError(f"cannot start a worker: {error.strerror}") from error
+        sent.callback(os.close, said)
+        saying = ours.enter_context(os.fdopen(answers, "rb", 0))
+        fork_server().send(what, theirs, said)
+        ours.pop_all()
+    return feeding, saying
 
 
 def prepare(*needs: str) -> None:
@@ -130,9 +201,10 @@ class _Child:
 
 
 def main() -> None:
-    """Fork a worker for each task that comes on standard input, a socket, until that is closed."""
-    for number in (signal.SIGINT, *SIGNALS, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_IGN)
+    """Fork for each task and program that comes on stdin, a socket, until that is closed."""
+    ignored = (signal.SIGINT, *SIGNALS, signal.SIGPIPE)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    gc.disable()  # it imports alone: all that it has stays
     door = socket.socket(fileno=os.dup(0))
     children: dict[int, _Child] = {}
     """By the end of a pipe that is closed when they end."""
@@ -145,16 +217,17 @@ def main() -> None:
                 os.close(ready)
                 children.pop(ready).reap()
                 continue
-            name, files, *_ = socket.recv_fds(door, _MOST_NAME, 2)
-            if not name:
+            told, files, *_ = socket.recv_fds(door, _MOST_NAME, 2)
+            if not (name := told.decode()):
                 for child in children.values():
                     os.kill(child.pid, signal.SIGKILL)
                 return
-            _import(name.decode(), call=not files)
+            if not files or ":" in name:
+                _import(name, call=not files)
             if len(files) == 1:  # there was no room for the other
                 os.close(files[0])
-            elif files and (forked := _forked(name.decode(), door.fileno(), children, *files)):
-                alive, children[alive] = forked
+            elif files and (begun := _begun(name, before, door.fileno(), children, *files)):
+                alive, children[alive] = begun
                 poll.register(alive, select.POLLIN)
 
 
@@ -166,13 +239,13 @@ def _import(name: str, *, call: bool) -> None:
             getattr(loaded, function)()
 
 
-def _forked(
-    task: str, door: int, others: dict[int, _Child], given: int, said: int
+def _begun(
+    what: str, signals: Signals, door: int, others: dict[int, _Child], given: int, said: int
 ) -> tuple[int, _Child] | None:
     ends: tuple[int, ...] = ()
     try:
         ends = alive, held = os.pipe()
-        freeze()  # what is there stays shared
+        gc.freeze()  # what is there stays shared
         pid = os.fork()
     except OSError as error:
         _refuse(said, error)
@@ -183,10 +256,19 @@ def _forked(
         # an end of another worker's pipe would hide that one's end
         for file in (door, alive, *others, *(other.said for other in others.values())):
             os.close(file)
-        work(task, given, said)
+        gc.enable()
+        if ":" in what:
+            work(what, given, said)
+        run(what, given, said, signals, _fork_own)
     os.close(given)
     os.close(held)
     return alive, _Child(pid, said)
+
+
+def _fork_own() -> None:
+    """Have one of this process's own, while it has a single thread."""
+    with suppress(OSError):  # one is started once it is needed
+        _started[:] = [ForkServer.forked()]
 
 
 def _refuse(said: int, error: OSError) -> None:

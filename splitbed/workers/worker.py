@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,7 +15,7 @@ import msgspec
 
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.workers.allowance import Allowance
-from splitbed.workers.fork_server import fork_server
+from splitbed.workers.fork_server import forked, here
 from splitbed.workers.task import Answer
 from splitbed.workers.wanted import LOOK_S, check_wanted
 
@@ -29,13 +28,6 @@ _MOST_SAID_BYTES = 64 << 20
 _ENDED = re.compile(rb"\nended (-?\d+)\n\Z")
 _NOBODY = "the fork server did"
 _ERRORS = {error.exit_code: error for error in (UsageError, MachineError, NodeError)}
-
-
-def _folder() -> str | None:
-    """That of this process now, which paths that it asks for may begin in; None if it is gone."""
-    with suppress(FileNotFoundError):
-        return str(Path.cwd())
-    return None
 
 
 class Died(Exception):  # noqa: N818  what a worker did is no error of ours until somebody says so
@@ -63,23 +55,13 @@ class Worker:
         self._lines = 0
         self._status: str | None = None
         self._lock = threading.Lock()
-        with ExitStack() as ours:
-            with ExitStack() as sent:
-                try:
-                    theirs, given = os.pipe()
-                    sent.callback(os.close, theirs)
-                    self._given = ours.enter_context(os.fdopen(given, "wb", 0))
-                    answers, said = os.pipe()
-                except OSError as error:
-                    raise MachineError(f"cannot start a worker: {error.strerror}") from error
-                sent.callback(os.close, said)
-                self._answers = ours.enter_context(os.fdopen(answers, "rb", 0))
-                fork_server().send(task, theirs, said)
-            for end in (given, answers):
-                os.set_blocking(end, False)
-            ours.callback(self.close)
-            self.feed(json.dumps([asked, vars(allowance), _folder()]).encode() + b"\n")
-            ours.pop_all()
+        self._given, self._answers = forked(task)
+        with ExitStack() as unless_fed:
+            unless_fed.callback(self.close)
+            for end in (self._given, self._answers):
+                os.set_blocking(end.fileno(), False)
+            self.feed(json.dumps([asked, vars(allowance), here()]).encode() + b"\n")
+            unless_fed.pop_all()
 
     @property
     def pid(self) -> int:

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import zmq
 
-from splitbed.node.command_line import GRPC_EXPERIMENTS
+from splitbed.node.running import GRPC_EXPERIMENTS
 from splitbed.node.stream import Dialled, Stream, streams
 from splitbed.runtime.memory import keep_freed_memory
 from splitbed.v1.tensors_pb2 import FrameHeader, Header

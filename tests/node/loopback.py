@@ -43,6 +43,10 @@ class Here(Namespace):
     def command(self, argv: Sequence[str]) -> list[str]:
         return list(argv)
 
+    @property
+    def files(self) -> list[str]:
+        return []
+
 
 @dataclass
 class Unshaped:

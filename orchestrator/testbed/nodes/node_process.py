@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,18 +18,29 @@ from netem.namespace import Namespace
 from orchestrator.ask.topology import kind_of
 from orchestrator.testbed.nodes.node import Node
 from orchestrator.testbed.scratch import Scratch
-from splitbed.ending import PYTHON, WITH_US
 from splitbed.errors import MachineError, NodeError
 from splitbed.node.config import Limits
 from splitbed.runtime.turns import waited_ms
 from splitbed.security.addresses import ip_port
 from splitbed.wire import CONTROL_OPTIONS
+from splitbed.workers.fork_server import prepare
+from splitbed.workers.program import Program
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 _STOP_TIMEOUT_S = 3.0
 _LACKING = MachineError.exit_code
 _LOGGED = re.compile(r"\d{4}-\d\d-\d\dT")  # its log, not what it died of
 _DYING_S = 0.5  # what a process takes to be gone once its peer has seen the connection close
+
+_NEEDS = (
+    *("ue_node.cli", "ue_node.planes", "edge_node.cli", "edge_node.planes"),
+    *("splitbed.node.running", "grpc_reflection.v1alpha.reflection"),
+)
+
+
+def expect_nodes() -> None:
+    """Have what nodes need imported, once for all, before they are started; nobody waits for it."""
+    prepare(*_NEEDS)
 
 
 @dataclass(eq=False)
@@ -42,7 +52,7 @@ class NodeProcess(Node):
     namespace: Namespace
     scratch: Scratch
     module: str
-    process: subprocess.Popen[bytes] | None = None
+    process: Program | None = None
     channel: grpc.Channel = field(init=False)
 
     @property
@@ -57,17 +67,14 @@ class NodeProcess(Node):
     def start(self) -> None:
         self._socket.unlink(missing_ok=True)
         control = f"unix:{self._socket}"
-        argv = [*PYTHON, "-m", self.module, "serve", "--control", control]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.namespace.command([*WITH_US, *argv, *self.argv]),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                # what a killed node leaves in its own folder goes with the run's
-                env={**os.environ, "TMPDIR": str(self.scratch.folder)},
-                start_new_session=True,  # a Ctrl-C is the orchestrator's to handle
-            )
+        self.process = Program(
+            self.module,
+            ["serve", "--control", control, *self.argv],
+            log=self.log,
+            # what a killed node leaves in its own folder goes with the run's
+            environment={**os.environ, "TMPDIR": str(self.scratch.folder)},
+            namespaces=self.namespace.files,
+        )
         self.scratch.record(self.process.pid)
         self.channel = grpc.insecure_channel(control, options=CONTROL_OPTIONS)
 
@@ -77,9 +84,7 @@ class NodeProcess(Node):
             return
         self.channel.close()
         self.process.terminate()
-        try:
-            self.process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
+        if self.process.wait(_STOP_TIMEOUT_S) is None:
             self.process.kill()
             self.process.wait()
         self.process = None
@@ -108,9 +113,8 @@ class NodeProcess(Node):
             )
 
     def ended(self) -> str:
-        try:
-            code = self.process.wait(_DYING_S) if self.process else 0
-        except subprocess.TimeoutExpired:
+        code = self.process.wait(_DYING_S) if self.process else 0
+        if code is None:
             return ""
         said = self.log.read_text(errors="replace").strip().splitlines()
         last = [line for line in said if not _LOGGED.match(line)][-1:]
@@ -134,6 +138,7 @@ def local_nodes(
     namespace. Each decodes with the classes ``model_coders``, and computes on what ``providers``
     says of its kind.
     """
+    expect_nodes()
     namespaces: dict[str, Namespace] = {}
     argv: dict[str, list[str]] = {}
     listens: dict[str, str] = {}

@@ -1,0 +1,118 @@
+"""A module run as a program in a process that was forked: as one that was started anew."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from splitbed.errors import MachineError
+from splitbed.workers.fork_server import ending_fork_server, fork_server, prepare
+from splitbed.workers.program import Program
+from tests.shared_machine import until
+
+TELLING = "tests.workers.telling"
+
+
+def started(log: Path, *argv: str) -> Program:
+    return Program(TELLING, argv, log=log, environment={**os.environ, "OWN": "its own"})
+
+
+def told(log: Path) -> dict[str, Any]:
+    """What it told of itself."""
+    until(lambda: log.exists() and log.read_text().count("\n") > 1)
+    return dict(json.loads(log.read_text().splitlines()[1]))
+
+
+def test_it_is_as_one_that_was_started_where_who_asks_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare("numpy")  # whose threads would not be there after a fork
+    monkeypatch.chdir(tmp_path)
+    program = started(log := tmp_path / "log", "0", "--name", "it")
+    assert program.wait() == 0
+    said = told(log)
+    assert said["called"] == ["-P", "-m", TELLING, "0", "--name", "it"]
+    assert said["argv"] == ["0", "--name", "it"]
+    assert (said["main"], said["own"]) == ("__main__", "its own")
+    assert Path(said["folder"]) == tmp_path
+    assert str(tmp_path) not in said["path"]
+    assert said["safe"]
+    assert said["leads"]  # no Ctrl-C is for it
+    assert said["alone"] == os.environ.get("OMP_NUM_THREADS")
+    assert {*said["blas"]} == {len(os.sched_getaffinity(0))}
+    assert said["ignores"] == [
+        one.name
+        for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+        if one is signal.SIGPIPE or signal.getsignal(one) is signal.SIG_IGN
+    ]
+
+
+def test_it_has_a_fork_server_that_was_forked_of_it_with_nothing_else_open(tmp_path: Path) -> None:
+    program = started(log := tmp_path / "log", "wait")
+    said = told(log)
+    server = psutil.Process(said["fork_server"])
+    assert server.ppid() == program.pid
+    assert server.num_threads() == 1
+    assert {fd.name for fd in Path(f"/proc/{server.pid}/fd").iterdir()} == {*"0123"}
+    program.kill()
+    assert program.wait() == -signal.SIGKILL
+    until(lambda: not psutil.pid_exists(server.pid))
+
+
+@pytest.mark.parametrize(
+    ("does", "code", "says"),
+    [("3", 3, ""), ("no room", 1, "no room"), ("fail", 1, "KeyError: 'nobody thought of it'")],
+)
+def test_how_it_ended_is_told(tmp_path: Path, does: str, code: int, says: str) -> None:
+    program = started(log := tmp_path / "log", does)
+    assert program.wait() == program.poll() == code
+    assert says in log.read_text().splitlines()[-1]
+    program.kill()  # of which nobody hears
+
+
+def test_one_that_is_told_to_end_does(tmp_path: Path) -> None:
+    program = started(log := tmp_path / "log", "wait")
+    told(log)
+    assert program.poll() is None
+    program.terminate()
+    assert program.wait() == -signal.SIGTERM
+
+
+def test_it_ends_with_what_it_was_forked_of(tmp_path: Path) -> None:
+    with ending_fork_server():
+        program = started(log := tmp_path / "log", "wait")
+        told(log)
+        os.kill(fork_server().pid, signal.SIGKILL)
+        assert program.wait() == -signal.SIGKILL
+        until(lambda: not psutil.pid_exists(program.pid))
+
+
+def test_what_it_cannot_enter_is_told_where_it_logs(tmp_path: Path) -> None:
+    program = Program(
+        TELLING,
+        ["0"],
+        log=(log := tmp_path / "log"),
+        environment={},
+        namespaces=["/proc/self/ns/no"],
+    )
+    assert program.wait() == 1
+    assert "No such file or directory: '/proc/self/ns/no'" in log.read_text()
+
+
+def test_where_there_can_be_no_process_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork_server()
+    monkeypatch.setattr("splitbed.workers.program.forked", lambda _: _refused(tmp_path))
+    with pytest.raises(MachineError, match="cannot start a process"):
+        started(tmp_path / "log", "0")
+
+
+def _refused(folder: Path) -> tuple[Any, Any]:
+    """What the fork server says of a process that there is none of."""
+    (said := folder / "said").write_text('0\n{"error": "cannot start a process: no room"}\n')
+    return (folder / "given").open("wb", 0), said.open("rb", 0)
