@@ -56,7 +56,8 @@ def run(
         traceback.print_exc()
     finally:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with suppress(OSError):  # its disk may be full
+                stream.flush()
         os._exit(code)
 
 
