@@ -59,6 +59,8 @@ def run_command_line(app: Callable[[], object], *, service: bool = False) -> Non
 
 def printable(text: str) -> str:
     """A text that came from a file, so that no character of it commands the terminal."""
+    if text.isprintable():  # as nearly every one is, of thousands in a table
+        return text
     return "".join(
         char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
         for char in text

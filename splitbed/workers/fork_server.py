@@ -45,7 +45,7 @@ class ForkServer:
                 ours.enter_context(door)
                 with theirs:
                     process = subprocess.Popen(
-                        [*PYTHON, "-c", f"{program} # {'-' * _ROOM}"],
+                        [*PYTHON, "-c", f"{program} #{' ' * _ROOM}"],
                         stdin=theirs.fileno(),
                         stdout=subprocess.DEVNULL,
                         env={**os.environ, **alone},
