@@ -16,10 +16,10 @@ from typing import Any, NoReturn
 
 from threadpoolctl import ThreadpoolController
 
-from splitbed.ending import PYTHON
+from splitbed.ending import PYTHON, Handler
 from splitbed.workers.allowance import end_with_parent
 
-Signals = Mapping[signal.Signals, Any]
+Signals = Mapping[signal.Signals, Handler | int | None]
 """How each is handled."""
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 _PR_SET_DUMPABLE = 4  # prctl(2)
