@@ -137,7 +137,8 @@ def test_an_axis_that_no_channels_are_along_is_refused(axis: int, words: str) ->
 @pytest.mark.parametrize(
     ("at", "put", "words"),
     [
-        (0, b"klt9", "do not begin as tables"),
+        (0, b"klt3", "are those of klt3, and this version has klt4; calibrate again, in a new run"),
+        (0, b"kltx", "do not begin as tables"),
         (4, struct.pack("<I", 2**31), "are of 2147483648 channels of 576 places"),
         (8, struct.pack("<I", 13), "13 components of 12 channels"),
         (16, b"\x05", "do not begin as tables"),
@@ -157,6 +158,23 @@ def test_tables_that_cannot_be_are_refused_by_name(at: int, put: bytes, words: s
     table[at : at + len(put)] = put
     with pytest.raises(UsageError, match=words):
         KLT(INFO, Setting(table=bytes(table)), STEP)
+
+
+@pytest.mark.parametrize("kind", (KLT, INTER), ids=("klt", "klt-inter"))
+@pytest.mark.parametrize("blocks", (False, True), ids=("channels", "blocks"))
+def test_a_stage_keeps_no_more_than_its_tables_foretell(kind: Kind, blocks: bool) -> None:
+    frames = seen_together() if blocks else FRAMES
+    info, (table, setting) = info_of(frames[0]), fitted(frames, kind, step=300)
+    kind(info, setting, 300).encode(frames[0])  # imports
+    tracemalloc.start()
+    try:
+        stage = kind(info, setting, 300)
+        for frame in frames[:2]:
+            stage.decode(stage.encode(frame))
+        assert 0.5 * kind.kept_bytes(table) < tracemalloc.get_traced_memory()[0]
+        assert tracemalloc.get_traced_memory()[0] < kind.kept_bytes(table)
+    finally:
+        tracemalloc.stop()
 
 
 def made_up(info: TensorInfo, side: int) -> bytes:

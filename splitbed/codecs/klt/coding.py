@@ -55,6 +55,8 @@ CHECK = 64
 """Of signs, how many are negative is told by the remainder of this."""
 LEVELS = 2 * MOST_LEVEL + 1
 """How many there are; `constriction` has uniform alphabets of up to 2**24."""
+ESCAPES = MOST_LEVEL - BEYOND + 1
+"""Values that an escape may stand for."""
 WORD_BYTES = 4
 EXTRA_BITS = 55
 """Of an extra: 32 of its place, 23 of its level."""
@@ -108,7 +110,7 @@ class LevelCoder:
             self._push_extras(ans, levels)
         escaped = values[values >= escapes]
         if escaped.size:
-            ans.encode_reverse(escaped, _uniform(LEVELS))
+            ans.encode_reverse(escaped, _uniform(ESCAPES))
         _push_bits(ans, coded.negative)
         steps = zip([*masks, np.minimum(values, escapes)], self._models, coded.counts, strict=True)
         for symbols, models, counts in reversed([*steps]):
@@ -131,7 +133,7 @@ class LevelCoder:
         signs = 1 - 2 * _pop_bits(ans, places.size).astype(np.float32)
         escaped = np.flatnonzero(values == np.repeat(self._escapes, counts_of(ends)))
         if escaped.size:
-            values[escaped] = ans.decode(_uniform(LEVELS), escaped.size)
+            values[escaped] = ans.decode(_uniform(ESCAPES), escaped.size)
         signs[large] *= values + BEYOND
         into.fill(0)
         levels = into.reshape(-1)

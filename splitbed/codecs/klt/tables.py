@@ -105,11 +105,17 @@ class Tables:
 
 
 def kept_bytes(data: bytes) -> int:
-    """About what tables will take in memory, by their header, and what is kept of a frame."""
+    """About what tables will take in memory, by their header, and what is kept of a frame.
+
+    Matrices are kept twice, and of each coefficient, for each set of books, where it is and what it
+    was; of blocks, where each value of the tensor is.
+    """
     if len(data) < HEADER.size:
         return len(data)
-    _, _, components, places, *_ = HEADER.unpack_from(data)
-    return len(data) + 32 * int(components) * int(places)
+    _, channels, components, places, _, sets, block, *_ = HEADER.unpack_from(data)
+    turned = channels if block > 1 else 0
+    each = 32 * sets * components + 8 * turned
+    return 2 * len(data) + int(each * places)
 
 
 def read(data: bytes, layout: Layout, *, inter: bool) -> Tables:
@@ -122,7 +128,9 @@ def read(data: bytes, layout: Layout, *, inter: bool) -> Tables:
     try:
         return _read(_Reader(data), layout, 2 if inter else 1)
     except ValueError as error:
-        raise UsageError(f"its tables are not this tensor's: {error}; calibrate again") from None
+        raise UsageError(
+            f"its tables are not this tensor's: {error}; calibrate again, in a new run"
+        ) from None
 
 
 class _Reader:
@@ -165,6 +173,9 @@ class _Reader:
 def _read(reader: _Reader, layout: Layout, sets: int) -> Tables:
     head = HEADER.unpack(reader.bytes(HEADER.size))
     magic, channels, components, places, side, found, block, axis, bound = head
+    if magic != MAGIC and magic[:-1] == MAGIC[:-1] and magic[-1:].isdigit():
+        former, own = magic.decode(), MAGIC.decode()
+        raise ValueError(f"they are those of {former}, and this version has {own}")
     if magic != MAGIC or side not in BLOCKS or block not in (1, JOINT):
         raise ValueError("they do not begin as tables of this version do")
     layout = layout.along(axis).by_blocks(block)
