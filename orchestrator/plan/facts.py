@@ -50,7 +50,7 @@ ASKED = (
 class Coded(Frozen):
     """What crosses a cut, encoded, and what coding it takes on a node at its own pace.
 
-    Of encoding, what is ``overlapped_ms`` goes on while the first of it crosses.
+    Of encoding, what is ``overlapped_ms`` is after its first piece.
     """
 
     nbytes: int = 0
@@ -63,13 +63,15 @@ class Coded(Frozen):
 class Crossing:
     """A hop of a frame: what is coded for it, and the nodes that do so; None where results cross.
 
-    Nobody encodes what is handed on as it came, or decodes what will be.
+    Nobody encodes what is handed on as it came, or decodes what will be. Of encoding, what is
+    ``overlapped_ms`` goes on while the first of it crosses: nothing of what goes several ways.
     """
 
     hop: str
     coded: Coded | None = None
     encoder: str = ""
     decoder: str = ""
+    overlapped_ms: float = 0.0
 
 
 class Option(Frozen):
@@ -106,9 +108,10 @@ class Option(Frozen):
             sender, receiver = (one.node for one in stations[place : place + 2])
             handed_on = carried[place - 1 : place] == [own], carried[place + 1 : place + 2] == [own]
             both = zip(handed_on, (sender, receiver), strict=True)
-            found.append(
-                Crossing(hop, told[own], *("" if handed else node for handed, node in both))
-            )
+            encoder, decoder = ("" if handed else node for handed, node in both)
+            meanwhile = encoder and len(asked.itineraries) == 1
+            overlapped_ms = told[own].overlapped_ms if meanwhile else 0.0
+            found.append(Crossing(hop, told[own], encoder, decoder, overlapped_ms))
         return found
 
     @property

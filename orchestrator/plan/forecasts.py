@@ -17,7 +17,7 @@ from orchestrator.ask.sweep.cell import Cell
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.racing.beliefs import Errors, Prediction
 from orchestrator.plan.doubt import ELSEWHERE
-from orchestrator.plan.facts import Option, take_facts
+from orchestrator.plan.facts import Crossing, Option, take_facts
 from orchestrator.plan.grid import PlanGrid, PlanPoint
 from orchestrator.plan.prediction import Predictor
 from orchestrator.results.profile import Profile
@@ -72,7 +72,7 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
         nodes = Errors(nodes.low * PACED.low, nodes.high * PACED.high)
     return Prediction(
         nodes_ms=nodes_ms,
-        network_ms=_network_ms(predictor, option, links) if asked.crosses else 0.0,
+        network_ms=_network_ms(predictor, option, links, slowdown) if asked.crosses else 0.0,
         nodes=nodes,
         network=RANDOM if any(map(_is_random, links)) else STEADY,
         pace=asked.pace.words,
@@ -81,18 +81,19 @@ def _prediction(predictor: Predictor, option: Option, cell: Cell, slowdown: floa
     )
 
 
-def _network_ms(predictor: Predictor, option: Option, links: Sequence[LinkSpec]) -> float:
-    return max(
-        sum(
-            wire_ms(
-                one.coded.nbytes if one.coded else predictor.facts.result_bytes,
-                shape_of(links, one.hop),
-                *predictor.profile.segment,
-            )
-            for one in way
-        )
-        for way in option.ways
-    )
+def _network_ms(
+    predictor: Predictor, option: Option, links: Sequence[LinkSpec], slowdown: float
+) -> float:
+    """What it adds to what the nodes take: not the time in which they encode what is to follow."""
+
+    def added_ms(one: Crossing) -> float:
+        shape = shape_of(links, one.hop)
+        nbytes = one.coded.nbytes if one.coded else predictor.facts.result_bytes
+        took_ms = wire_ms(nbytes, shape, *predictor.profile.segment)
+        pace = slowdown if one.encoder in predictor.flow.users else 1.0
+        return took_ms - min(pace * one.overlapped_ms, took_ms - shape.delay_ms)
+
+    return max(sum(map(added_ms, way)) for way in option.ways)
 
 
 def _is_random(link: LinkSpec) -> bool:

@@ -105,7 +105,7 @@ class Predictor:
                 sent[one.hop][place] = one.coded.nbytes * FRAMING
                 if one.encoder:
                     others_ms[one.encoder][place] += one.coded.encode_ms
-                    overlapped_ms[one.hop][place] = one.coded.overlapped_ms
+                    overlapped_ms[one.hop][place] = one.overlapped_ms
                 if one.decoder:
                     others_ms[one.decoder][place] += one.coded.decode_ms
         sent_bytes = np.array([float(option.sent_bytes) for option in options])

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netem.spec import symmetric
 from netem.wire import USUAL_SEGMENT, Segment, tcp_segment, wire_bytes
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.numbers import DELAYS, RATES
 from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.plan.facts import FRAMES, PAUSE_S, Coded, Facts, Option, take_facts
-from orchestrator.plan.forecasts import forecasts
+from orchestrator.plan.forecasts import _network_ms, forecasts
 from orchestrator.plan.grid import PlanGrid, grid
 from orchestrator.plan.plot import TIED, text_map
 from orchestrator.plan.policies import decisions
@@ -143,6 +144,17 @@ def test_of_coding_and_wire_that_go_on_together_the_longer_takes_time() -> None:
             assert saved[place] == pytest.approx(air_ms)
 
 
+def test_a_race_is_told_so_too() -> None:
+    told, (own,) = predictor(), coded(9_000, 9.0, 1.0)
+    split = Configuration(1, 3, "early", "int8+zstd")
+    wire_ms = wire_bytes(9_000) * 8 / 8e3
+    for slowdown, overlapped_ms, hidden_ms in ((1, 3, 3), (2, 3, 6), (4, 3, wire_ms), (4, 0, 0)):
+        option = Option(configuration=split, coded=(own.replaced(overlapped_ms=overlapped_ms),))
+        over_ms = wire_ms + wire_bytes(1000) * 8 / 8e3 + 2 * 5
+        network_ms = _network_ms(told, option, [symmetric(rate_mbit=8, delay_ms=5)], slowdown)
+        assert network_ms == pytest.approx(over_ms - hidden_ms)
+
+
 @pytest.mark.parametrize("segment", [tcp_segment(9000), tcp_segment(ipv6=True)])
 def test_a_plan_counts_the_headers_of_the_path_that_was_profiled(segment: Segment) -> None:
     usual = predictor()
@@ -208,7 +220,9 @@ def test_the_formula_takes_the_stations_and_hops_of_every_flow(flow: str) -> Non
 def test_of_several_users_the_longest_way_is_predicted_with_all_that_is_sent() -> None:
     bare, asked = predictor(), Configuration(1, 3, "early", "int8", flow="multi-head")
     heads = replace(asked, heads=((0,), (1,)))
-    split = Option(configuration=heads, coded=coded(9_000, 3.0, 4.0))
+    (own,) = coded(9_000, 3.0, 4.0)
+    # all of it is encoded before any is sent: it goes several ways
+    split = Option(configuration=heads, coded=(own.replaced(overlapped_ms=2.0),))
     network = Option(configuration=replace(heads, k=3, codec="raw"))
     quick = node(tuple(ms / 4 for ms in LAYERS_MS), 1.1)
     told = Predictor(
