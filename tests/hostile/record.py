@@ -83,9 +83,9 @@ def recorded() -> dict[Call, None]:
 
 
 def offer(splits: Splits) -> None:
-    """Frames of a split with queues, on shared work, several under way."""
-    splits.load(4)  # which no other has, so that it is recorded here
-    pair, asked = splits.pair, splits.asked(4)
+    """Frames of a split with queues, on shared work, several under way; encoded: also in pieces."""
+    splits.load(4, "zstd")  # which no other has, so that it is recorded here
+    pair, asked = splits.pair, splits.asked(4, "zstd")
     (way,) = assignment_messages(QUEUED, asked, splits.model, splits.parts.known)
     way.queues.CopyFrom(
         nodes_pb2.Queues(in_flight=2, most=4, drop="oldest", workers=1, batch=2, batch_wait_ms=1)

@@ -11,8 +11,11 @@ from typing import Any
 import grpc
 import numpy as np
 
-from splitbed.messages import messages
-from splitbed.tensors import Tensors
+from splitbed.codecs import codec_named
+from splitbed.codecs.coder import Piece
+from splitbed.codecs.stage import Setting
+from splitbed.messages import messages, messages_of_pieces
+from splitbed.tensors import TensorInfo
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import (
     Arrived,
@@ -31,8 +34,10 @@ from tests.hostile.length import tries
 from tests.node.loopback import free_port
 
 FRAMES = "/splitbed.v1.Data/Frames"
-TENSORS: Tensors = {"d": np.ones((1, 8, 16, 16), np.float32)}
+CUT = TensorInfo("d", "FP32", (1, 8, 16, 16))
 """Of the cut whose frames a run has several of under way."""
+CODER = codec_named("zstd").bind([CUT], Setting())
+ENCODED = CODER.encode({"d": np.random.default_rng(0).random(CUT.shape, np.float32)})
 KINDS = (
     Header(frame=FrameHeader(frame=1, assignment=QUEUED, at=1)),
     Header(frame=FrameHeader(frame=1, assignment=QUEUED, at=2)),
@@ -59,12 +64,24 @@ def stream(rng: Random) -> tuple[bytes, ...]:
         header = Header.FromString(kind.SerializeToString())
         if rng.random() < 0.4:
             header = _changed(header, rng)
-        whole = [*messages(header, TENSORS if header.HasField("frame") else None)]
+        whole = [*(_frame(header, rng) if header.HasField("frame") else messages(header))]
         if rng.random() < 0.5:
             place = rng.randrange(len(whole))
             whole[place] = damaged(whole[place], rng, rng.choice(whole))
         sent += whole
     return tuple(sent)
+
+
+def _frame(header: Header, rng: Random) -> Iterator[bytes]:
+    """Its tensor whole, or in pieces, of which some may be empty, or too many come."""
+    if rng.random() < 0.5:
+        return messages(header, ENCODED)
+    data = np.tile(ENCODED["d"], rng.choice((1, 1, 8)))
+    *parts, last = np.split(data, sorted(rng.choices(range(len(data)), k=rng.randint(0, 3))))
+    pieces = [*(Piece(CODER.encoded[0], one, last=False) for one in parts)]
+    return messages_of_pieces(
+        header, CODER.encoded, [*pieces, Piece(CODER.encoded[0], last, last=True)]
+    )
 
 
 def _changed(header: Header, rng: Random) -> Header:
