@@ -23,6 +23,8 @@ from splitbed.workers.running import Signals, run
 from splitbed.workers.task import work
 
 _MOST_NAME = 4096
+_ALONE = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
+"""Threads of a library would not be there after a fork."""
 _ROOM = 4096
 """For the words of a program, which are written where those of this process were."""
 
@@ -36,8 +38,6 @@ class ForkServer:
     @classmethod
     def fresh(cls) -> Self:
         """One that has imported nothing yet; MachineError where it cannot be started."""
-        # threads of a library would not be there after a fork
-        alone = {f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL")}
         program = f"import sys; sys.path = {safe_path()}; from {__name__} import main; main()"
         with ExitStack() as ours:
             try:
@@ -48,7 +48,8 @@ class ForkServer:
                         [*PYTHON, "-c", f"{program} #{' ' * _ROOM}"],
                         stdin=theirs.fileno(),
                         stdout=subprocess.DEVNULL,
-                        env={**os.environ, **alone},
+                        env={**os.environ, **_ALONE},
+                        start_new_session=True,  # a Ctrl-C is for this process alone
                     )
             except OSError as error:
                 raise MachineError(f"cannot start a fork server: {error.strerror}") from error
@@ -62,6 +63,7 @@ class ForkServer:
         if not (pid := os.fork()):
             try:
                 os.dup2(theirs.fileno(), 0)
+                os.environ.update(_ALONE)
                 os.closerange(3, os.sysconf("SC_OPEN_MAX"))
                 main()
             finally:

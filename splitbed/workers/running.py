@@ -21,7 +21,8 @@ from splitbed.workers.allowance import end_with_parent
 
 Signals = Mapping[signal.Signals, Handler | int | None]
 """How each is handled."""
-BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+_BLAS_THREADS = ("OPENBLAS", "GOTO", "OMP")
+"""Whose ``_NUM_THREADS`` OpenBLAS heeds, the first that is there."""
 _PR_SET_DUMPABLE = 4  # prctl(2)
 _ARG_START = 45
 """Of what follows a process's name in its stat (proc(5)); the next is arg_end."""
@@ -45,6 +46,7 @@ def run(
             told = json.load(file)
         _become(**told["place"])
         begun()
+        ThreadpoolController().limit(limits=_threads(os.environ), user_api="blas")
         argv = [module, *told["argv"]]
         _be_called([*PYTHON, "-m", *argv])
         sys.argv[:] = argv
@@ -93,8 +95,13 @@ def _become(
         os.close(held)
     libc.prctl(_PR_SET_DUMPABLE, 1)  # what it may is another's in a user namespace: no more its own
     end_with_parent()
-    threads = int(environment.get(BLAS_THREADS) or len(os.sched_getaffinity(0)))
-    ThreadpoolController().limit(limits=threads, user_api="blas")
+
+
+def _threads(environment: Mapping[str, str]) -> int:
+    """As many as OpenBLAS has where it is loaded anew."""
+    most = len(os.sched_getaffinity(0))
+    asked = (environment.get(f"{library}_NUM_THREADS", "") for library in _BLAS_THREADS)
+    return min([*[int(one) for one in asked if one.isdecimal() and int(one)][:1], most])
 
 
 def _be_called(words: Sequence[str]) -> None:

@@ -26,6 +26,15 @@ def threads(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     return {"threads": len([*Path("/proc/self/task").iterdir()])}
 
 
+def blas(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
+    """How many BLAS has in its process."""
+    ready()
+    import numpy  # noqa: F401  which brings one
+    from threadpoolctl import ThreadpoolController
+
+    return {"threads": [one["num_threads"] for one in ThreadpoolController().info()]}
+
+
 def imported(asked: Answer, fed: BufferedReader, ready: Ready) -> Answer:
     """What another task imports that was not there."""
     before = {*sys.modules}

@@ -10,9 +10,13 @@ from pathlib import Path
 import psutil
 from threadpoolctl import ThreadpoolController
 
+from splitbed.workers.allowance import Allowance
 from splitbed.workers.fork_server import fork_server
+from splitbed.workers.worker import Worker
 
 print("begins", flush=True)
+with Worker("tests.workers.tasks:blas", {}, Allowance(1 << 30, 10.0)) as worker:
+    of_a_worker = worker.answer()["threads"]
 told = {
     "argv": sys.argv[1:],
     "called": psutil.Process().cmdline()[1:],
@@ -22,6 +26,7 @@ told = {
     "own": os.environ["OWN"],
     "alone": os.environ.get("OMP_NUM_THREADS"),
     "blas": [one["num_threads"] for one in ThreadpoolController().info()],
+    "blas_of_a_worker": of_a_worker,
     "leads": os.getsid(0) == os.getpid(),
     "safe": sys.flags.safe_path,
     "ignores": [
