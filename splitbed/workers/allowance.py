@@ -74,12 +74,14 @@ def go_first() -> None:
     """Have this process end before any other where memory ends, and with the one it is from."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(_MOST_LIKELY))
-    end_with_parent()
+    end_with_parent(os.getppid())
 
 
-def end_with_parent() -> None:
-    """Have this process be killed once the one that it was forked from has ended."""
+def end_with_parent(parent: int) -> None:
+    """Have this process be killed once the one that it was forked from has ended, or if it has."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def peak_bytes() -> int:

@@ -103,12 +103,14 @@ class _Forked:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._code: int | None = None
+        self._lock = threading.Lock()
 
     def poll(self, how: int = os.WNOHANG) -> int | None:
-        if self._code is None:
-            pid, status = os.waitpid(self.pid, how)
-            self._code = os.waitstatus_to_exitcode(status) if pid else None
-        return self._code
+        with self._lock:
+            if self._code is None:
+                pid, status = os.waitpid(self.pid, how)
+                self._code = os.waitstatus_to_exitcode(status) if pid else None
+            return self._code
 
     def wait(self) -> int | None:
         return self.poll(0)

@@ -6,7 +6,7 @@ import select
 import signal
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from splitbed.errors import MachineError
@@ -39,15 +39,21 @@ class Program:
         self.returncode: int | None = None
         self._lock = threading.Lock()
         given, self._said = forked(module)
-        with given:
+        with given, ExitStack() as unless_begun:
+            unless_begun.callback(self._said.close)
             self.pid = int(self._said.readline() or 0)
             if not self.pid:
                 why = self._said.readall().partition(b"\n")[0]
                 raise MachineError(json.loads(why)["error"] if why else "the fork server ended")
-            self._process = os.pidfd_open(self.pid)  # it waits to be told: its number is its own
+            try:  # it waits to be told: its number is its own
+                self._process = os.pidfd_open(self.pid)
+            except OSError as error:
+                raise MachineError(f"cannot start a process: {error.strerror}") from error
+            unless_begun.pop_all()
             told = memoryview(json.dumps({"argv": [*argv], "place": place}).encode())
-            while told:
-                told = told[given.write(told) :]
+            with suppress(BrokenPipeError):  # it has ended already, as :meth:`wait` says
+                while told:
+                    told = told[given.write(told) :]
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """How it ended, as Popen has it; None where it has not after so long."""

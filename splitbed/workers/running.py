@@ -36,6 +36,7 @@ def run(
     It heeds the signals so. ``begun`` is called where it is to run, before it does.
     """
     code = 1
+    parent = os.getppid()
     try:
         os.setsid()  # a Ctrl-C is for who started it
         for number, handler in signals.items():
@@ -43,8 +44,11 @@ def run(
         os.write(said, f"{os.getpid()}\n".encode())
         os.close(said)
         with os.fdopen(given, "rb") as file:
-            told = json.load(file)
+            if not (words := file.read()):
+                sys.exit(1)  # who asked for it has given it up
+        told = json.loads(words)
         _become(**told["place"])
+        end_with_parent(parent)  # whoever enters a user namespace would be told of that no more
         begun()
         ThreadpoolController().limit(limits=_threads(os.environ), user_api="blas")
         argv = [module, *told["argv"]]
@@ -94,7 +98,6 @@ def _become(
             raise OSError(ctypes.get_errno(), "cannot enter a namespace")
         os.close(held)
     libc.prctl(_PR_SET_DUMPABLE, 1)  # what it may is another's in a user namespace: no more its own
-    end_with_parent()
 
 
 def _threads(environment: Mapping[str, str]) -> int:

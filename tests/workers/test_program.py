@@ -2,7 +2,10 @@
 
 import json
 import os
+import select
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import psutil
 import pytest
 
 from splitbed.errors import MachineError
-from splitbed.workers.fork_server import ending_fork_server, fork_server, prepare
+from splitbed.workers.fork_server import ending_fork_server, fork_server, forked, prepare
 from splitbed.workers.program import Program
 from tests.shared_machine import until
 
@@ -105,6 +108,40 @@ def test_it_ends_with_what_it_was_forked_of(tmp_path: Path) -> None:
         os.kill(fork_server().pid, signal.SIGKILL)
         assert program.wait() == -signal.SIGKILL
         until(lambda: not psutil.pid_exists(program.pid))
+
+
+def test_it_ends_too_where_that_had_ended_before_it_heard_of_it() -> None:
+    program = "from splitbed.workers.allowance import end_with_parent; end_with_parent(1 << 30)"
+    ended = subprocess.run([sys.executable, "-c", program], check=False)
+    assert ended.returncode == -signal.SIGKILL
+
+
+def test_one_that_is_given_up_before_it_begins_says_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    other = fork_server()
+    os.kill(other.pid, signal.SIGKILL)
+    until(lambda: other.ended)  # the next writes where this process does by now
+    given, said = forked(TELLING)
+    with given, said:
+        said.readline()
+        given.close()
+        assert said.readall() == b"\nended 1\n"
+    assert capfd.readouterr().err == ""
+
+
+def test_one_that_ended_before_it_was_told_how_to_begin_is_no_error_of_who_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(pid: int) -> int:
+        process = pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        select.select([process], [], [])
+        return process
+
+    pidfd_open = os.pidfd_open
+    monkeypatch.setattr(os, "pidfd_open", killed)
+    assert started(tmp_path / "log", "0").wait() == -signal.SIGKILL
 
 
 def test_what_it_cannot_enter_is_told_where_it_logs(tmp_path: Path) -> None:
