@@ -125,6 +125,7 @@ class Merging:
             machines={**run.machines, machine: own},
             conditions=replace(first, started=run.conditions.started),
             whole_accuracy=run.whole_accuracy or told.whole_accuracy,
+            most_inputs=run.most_inputs or told.most_inputs,
             drift=most_drifted(run.drift, told.drift),
         )
 

@@ -72,6 +72,8 @@ class AccuracySet:
         self.inputs: Sequence[ModelInput] = every[: config.accuracy_frames]
         with self._session(extract(model.stored, 0)[1]) as session:
             whole = held(enumerate(self._whole(session)))
+        self.most = len(every) if len(whole) == len(self.inputs) else len(whole)
+        """Inputs that can be judged, were so many asked for."""
         self.inputs = self.inputs[: len(whole)]
         self.judge = Judge(model, whole, self.inputs)
 

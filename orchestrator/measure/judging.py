@@ -33,6 +33,7 @@ class Judging:
         self._model, self._whole, self._folder, self._frames = model, whole, folder, frames
         self.judge = Judge(model, whole)
         self._accuracy: Accuracy | None = None
+        self._most_inputs: int | None = None
         self._coded: dict[Making, Coded] = {}
 
     def judge_codecs(
@@ -46,7 +47,7 @@ class Judging:
         if all(one.lossless for one in asked):
             return
         held = frames()
-        self._accuracy = held.judge.whole
+        self._accuracy, self._most_inputs = held.judge.whole, held.most
         measured = len(self._model.inputs)
         for one, coded in held.coded(asked, known):
             # the link's frames are of the first inputs; the others are judged and let go
@@ -63,7 +64,10 @@ class Judging:
 
     def keep_whole(self, journal: Journal) -> None:
         """Write down what the whole model finds, and how good that is."""
-        journal.update(whole_accuracy=self._accuracy or self.judge.whole_of(self._frames))
+        journal.update(
+            whole_accuracy=self._accuracy or self.judge.whole_of(self._frames),
+            most_inputs=self._most_inputs or journal.run.most_inputs,
+        )
         for place, result in self._whole.items():
             self.predict(_WHOLE, place, result)
 

@@ -81,9 +81,21 @@ def why_unfit(row: Row) -> str:
     return f"loses {_lost(row)}"
 
 
-def what_decides(row: Row) -> str:
-    """Of an undecided row, as `loses 0.01 (AP over 9 inputs): about 9 more would decide`."""
-    return f"loses {_lost(row)}: {_what_would_decide(row)}"
+def what_decides(row: Row, most: int | None = None) -> str:
+    """Of an undecided row, as `loses 0.01 (AP over 9 inputs): about 9 more would decide`.
+
+    ``most`` is how many inputs there are to judge, where that is known.
+    """
+    return f"loses {_lost(row)}: {_what_would_decide(row, most)}"
+
+
+def out_of_inputs(row: Row, most: int | None) -> bool:
+    """Whether an undecided row needs more inputs than the `most` that there are."""
+    if most is None or (count := row.accuracy_frames) is None:
+        return False
+    if row.accuracy_drop_high is None:
+        return count < MIN_PICTURES and most < MIN_PICTURES
+    return count + (frames_missing(row) or 0) > most
 
 
 def _lost(row: Row) -> str:
@@ -102,14 +114,15 @@ def over_inputs(count: int | None) -> str:
     return "" if count is None else f" over {count} input{'' if count == 1 else 's'}"
 
 
-def _what_would_decide(row: Row) -> str:
+def _what_would_decide(row: Row, most: int | None) -> str:
     count = row.accuracy_frames
     if row.accuracy_drop_high is None:
         few = count is not None and count < MIN_PICTURES
         return f"{MIN_PICTURES} pictures or more have an interval" if few else "it has no interval"
     if (more := frames_missing(row)) is None:
         return "it is too close for more inputs to tell"
-    return f"about {more} more input{'' if more == 1 else 's'} (--accuracy-frames) would decide"
+    by = "" if out_of_inputs(row, most) else " (--accuracy-frames)"
+    return f"about {more} more input{'' if more == 1 else 's'}{by} would decide"
 
 
 def frames_missing(row: Row) -> int | None:

@@ -12,6 +12,7 @@ from orchestrator.results.judgement.accuracy import (
     Fitness,
     fitness,
     is_fit,
+    out_of_inputs,
     seeded,
     what_decides,
     why_unfit,
@@ -39,10 +40,15 @@ from splitbed.codecs import RAW
 NO_SPLIT = "no valid split that may be recommended was measured"
 
 
-def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> list[str]:
+def advice(
+    table: Sequence[Row],
+    unsure: Collection[tuple[str, str]] = (),
+    most_inputs: int | None = None,
+) -> list[str]:
     """What the rows of a run advise, the conditions in their order.
 
     Under those of `unsure` a race has left rows to measure that may be faster: that is told.
+    There are `most_inputs` to judge accuracy on, where that is known.
     """
     said = [*_which_flow(table)]
     chosen = choices(table)
@@ -51,7 +57,7 @@ def advice(table: Sequence[Row], unsure: Collection[tuple[str, str]] = ()) -> li
         said += passed_over(table, choice.best) if choice.best else _none_fit(table, choice)
     said += frames_advice(chosen)
     said += load_advice(table)
-    said += undecided(table, chosen)
+    said += undecided(table, chosen, most_inputs)
     said += finer_advice(table, chosen)
     said += _uncompressed_anchor(table)
     said += untrained(table)
@@ -231,10 +237,13 @@ def _faster_unfit(table: Sequence[Row], best: Row) -> list[Row]:
     return sorted(faster, key=lambda row: known(row.e2e_ms))
 
 
-def undecided(table: Sequence[Row], chosen: Sequence[Choice]) -> list[str]:
+def undecided(
+    table: Sequence[Row], chosen: Sequence[Choice], most_inputs: int | None = None
+) -> list[str]:
     """Of what was left out since nobody knows whether it loses too much: what would decide it.
 
-    Links and paces change no accuracy, so that each split and codec is told once.
+    Links and paces change no accuracy, so that each split and codec is told once. Where that takes
+    more inputs than there are, it is said what is to be done.
     """
     left_out = [
         row
@@ -247,7 +256,12 @@ def undecided(table: Sequence[Row], chosen: Sequence[Choice]) -> list[str]:
     found = {row.label: row for row in left_out if fitness(row) is Fitness.UNDECIDED}
     if not found:
         return []
-    told = [f"{label} {what_decides(row)}" for label, row in found.items()]
+    told = [f"{label} {what_decides(row, most_inputs)}" for label, row in found.items()]
+    if any(out_of_inputs(row, most_inputs) for row in found.values()):
+        told.append(
+            f"of this input no more than {most_inputs} can be judged: give a larger --input, or "
+            "several, as shapes:1,shapes:2, to orchestrate rd"
+        )
     return [
         f"Undecided is whether more is lost than --max-drop, {table[0].max_drop:g}: "
         f"{'; '.join(told)}."

@@ -95,7 +95,7 @@ def advised(run: RunRecord, table: Sequence[Row]) -> tuple[str, ...]:
     unsure = {(one.link, one.ue) for one in run.raced if not one.sure}
     warned = (*_left_by_providers(table), *run.conditions.warnings)
     placed = on_machines(run.machines, table)
-    return (*advice(table, unsure), *raced(run, table), *drifted, *placed, *warned)
+    return (*advice(table, unsure, run.most_inputs), *raced(run, table), *drifted, *placed, *warned)
 
 
 def _left_by_providers(table: Sequence[Row]) -> list[str]:

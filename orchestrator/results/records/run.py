@@ -81,6 +81,8 @@ class RunRecord(Record, frozen=True, kw_only=True):
     order: str | None = None
     grid: tuple[str, ...] = ()
     whole_accuracy: Accuracy | None = None
+    most_inputs: int | None = None
+    """How many there are to judge lossy codecs on, where any were judged."""
     resumed: tuple[str, ...] = ()
     raced: tuple[RacedQuestion, ...] = ()
     predicted: tuple[PredictedCell, ...] = ()

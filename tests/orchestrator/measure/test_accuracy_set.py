@@ -28,7 +28,7 @@ def loaded(folder: Path, **options: object) -> tuple[SweptModel, AccuracySet]:
 
 def test_every_codec_is_judged_once_on_more_frames_than_are_measured(tmp_path: Path) -> None:
     model, frames = loaded(tmp_path, calibration="shapes")
-    assert len(model.inputs) == 3
+    assert (len(model.inputs), frames.most) == (3, 100)
     again = [*LOSSY, *LOSSY, Configuration(19, N, "stage2", "raw")]  # links and paces
     asked, found = zip(*frames.coded(again, Known()), strict=True)
     assert [one.codec for one in asked] == ["fp16", "avc-inter:40"]

@@ -15,6 +15,7 @@ from orchestrator.results.judgement.accuracy import (
 )
 from orchestrator.results.judgement.advice import advice, passed_over, untrained
 from orchestrator.results.judgement.choice import choices
+from orchestrator.results.judgement.verdict import advised
 from orchestrator.results.rows import Row
 from orchestrator.results.run_folder import RunFolder
 from tests.orchestrator.results.test_summary import add_cell, folder
@@ -190,6 +191,21 @@ def test_a_single_picture_decides_nothing_and_says_so(folder: RunFolder) -> None
     assert any("not recommended" in one and one.endswith("is undecided.") for one in said)
     (told,) = [one for one in said if one.startswith("Undecided")]
     assert "loses 0 (AP over 1 input): 20 pictures or more have an interval" in told
+
+
+@pytest.mark.parametrize(("most", "followed"), [(1000, True), (100, False)])
+def test_inputs_that_there_are_not_are_not_asked_for(
+    folder: RunFolder, most: int, *, followed: bool
+) -> None:
+    judged = {"metric": "AP", "value": 0.795, "frames": 100, "drop": 0.005}
+    ends = {"drop_low": -0.005, "drop_high": 0.015}
+    change_run(folder, whole_accuracy=WHOLE, most_inputs=most)
+    add_cell(folder, "1:1", [20] * 3, codec="int8", lossless=False, accuracy=judged | ends)
+    add_cell(folder, "2:0", [80] * 3, codec="none")
+    said = advised(folder.read_run(), rows(folder))
+    (told,) = [one for one in said if one.startswith("Undecided")]
+    assert ("about 300 more inputs (--accuracy-frames) would decide" in told) is followed
+    assert ("no more than 100 can be judged: give a larger --input" in told) is not followed
 
 
 def test_seeded_weights_tell_nothing_of_a_lossy_codec_and_a_lossless_row_is_fit() -> None:
