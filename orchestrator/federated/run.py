@@ -70,6 +70,7 @@ def run_federated(asked: Federated, folder: RunFolder, told: Say) -> Outcome:
             for ues, cells in groupby(left, lambda cell: cell.ues):
                 with _up(asked, backend, ues, space, folder, told) as bed:
                     if not (folder.path / ANCHOR_FILE).exists():
+                        told("training the anchor, on the samples of all UEs")
                         _anchor(asked, bed, folder)
                     for cell in cells:
                         number = asked.cells.index(cell) + 1

@@ -124,8 +124,8 @@ def _run_federated(folder: Path) -> int:
 
     go_on = f"go on with: orchestrate scenario run {folder} --resume"
     try:
-        with alive("training on UEs"):
-            outcome = scenario_run.run_federated(folder, lambda words: say(words, stderr=True))
+        with alive("training on UEs") as told:
+            outcome = scenario_run.run_federated(folder, told)
     except KeyboardInterrupt:  # by now all of Spark has ended
         say(f"interrupted; {go_on}", stderr=True)
         return INTERRUPTED

@@ -3,8 +3,8 @@
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Self
 
@@ -48,8 +48,20 @@ class Heartbeat:
                 self._say(f"still at it after {now_s - self._began_s:.0f} s: {self._words()}")
 
 
-def alive(words: str) -> AbstractContextManager[object]:
-    """Says every while that it is still at it, where stderr is no terminal."""
-    if sys.stderr.isatty():
-        return nullcontext()
-    return Heartbeat(partial(say, stderr=True), words)
+@contextmanager
+def alive(words: str, every_s: float = EVERY_S) -> Iterator[Callable[[str], None]]:
+    """Says every while that it is still at it, where stderr is no terminal.
+
+    What is yielded says on stderr what is gone on with, which `words` were until then.
+    """
+    told = partial(say, stderr=True)
+    heart = None if sys.stderr.isatty() else Heartbeat(told, words, every_s)
+
+    def goes_on(words: str) -> None:
+        told(words)
+        if heart:
+            heart.told()
+            heart.at(lambda: words)
+
+    with heart or nullcontext():
+        yield goes_on

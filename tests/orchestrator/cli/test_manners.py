@@ -20,13 +20,14 @@ from orchestrator.api.options import SweepWords
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep.cell import Cell
 from orchestrator.ask.sweep.config import SweepConfig
-from orchestrator.cli.watch.heartbeat import Heartbeat
+from orchestrator.cli.watch.heartbeat import Heartbeat, alive
 from orchestrator.cli.watch.progress import SweepProgress
 from orchestrator.reports.terminal import Plain, show, show_lines
 from orchestrator.results.judgement.verdict import SweepOutcome, Verdict
 from splitbed.command import printable, say
 from tests.orchestrator.commands import orchestrate
 from tests.orchestrator.made_runs import made_run
+from tests.shared_machine import until
 
 PROGRAMS = ("orchestrate", "splitbed", "netem", "ue-node", "edge-node")
 COMMANDS = [
@@ -168,6 +169,15 @@ def test_who_sees_no_bar_is_told_what_goes_on() -> None:
     with Heartbeat(hear, "profiling", every_s=0.01):
         assert said.wait(5)
     assert told[0] == "still at it after 0 s: profiling"
+
+
+def test_who_sees_no_bar_is_told_of_what_goes_on_now(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with alive("training on UEs", every_s=0.01) as told:
+        told("starting Spark")
+        capsys.readouterr()
+        until(lambda: "s: starting Spark\n" in capsys.readouterr().err)
 
 
 def test_a_watcher_may_be_told_something_before_a_run_begins() -> None:
