@@ -200,6 +200,16 @@ def test_a_long_plane_takes_no_memory_by_the_square_of_its_length(side: int) -> 
         tracemalloc.stop()
 
 
+@pytest.mark.filterwarnings("error")
+def test_tables_that_make_infinite_numbers_of_a_frame_have_it_cross_as_it_is() -> None:
+    table = bytearray(setting_of(KLT).table or b"")
+    components = int.from_bytes(table[8:12], "little")
+    for at, value in ((HEADER.size, 1e38), (HEADER.size + 4 * 12 * components, 1e37)):
+        table[at : at + 4] = struct.pack("<f", value)
+    encoder, decoder = (KLT(INFO, Setting(table=bytes(table)), STEP) for _ in range(2))
+    assert (decoder.decode(encoder.encode(FRAMES[0])) == FRAMES[0]).all()
+
+
 def test_tables_of_another_tensor_or_another_kind_are_refused() -> None:
     other = info_of(maps(1, 12, 12, 12)[0])
     with pytest.raises(UsageError, match="576 places and 1 books, where 12 of 144"):

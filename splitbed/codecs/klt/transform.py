@@ -206,8 +206,8 @@ class Transform:
     def of_planes(self, values: Floats, work: "Work | None" = None) -> tuple[Floats, float]:
         """Coefficients of channels x places, and the most of what they leave out."""
         work = work or Work(self)
-        rows, offset = self._rows
         with np.errstate(over="ignore", invalid="ignore"):
+            rows, offset = self._rows
             np.matmul(rows, values, out=work.whole)
             work.whole -= offset
             stray = _size(work.whole[len(self.forward) :])
