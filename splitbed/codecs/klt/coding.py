@@ -58,8 +58,8 @@ LEVELS = 2 * MOST_LEVEL + 1
 ESCAPES = MOST_LEVEL - BEYOND + 1
 """Values that an escape may stand for."""
 WORD_BYTES = 4
-EXTRA_BITS = 55
-"""Of an extra: 32 of its place, 23 of its level."""
+EXTRA_BITS = 32
+"""Of an extra, at least: those of its place.  The greatest level takes but one, others 24."""
 
 
 @dataclass(frozen=True)
