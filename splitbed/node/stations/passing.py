@@ -11,7 +11,7 @@ its end: at the source those that :meth:`Passing.go` is called from, elsewhere a
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
@@ -28,6 +28,7 @@ from splitbed.node.stream import Stream, lost
 from splitbed.node.streams.incoming import Key
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
+from splitbed.workers.wanted import held_in_turn
 
 Take = Callable[[nodes_pb2.FrameRecord], None]
 """Is given the record of a frame; raises NodeError where it cannot be kept."""
@@ -88,7 +89,7 @@ class Passing:
         with self.neighbours.dialled(assignment.node, assignment.sender).stream() as stream:
             received = stream.receive_frame(request.frame, request.assignment)
             frame = self._came(received, stream)
-        with self.in_flight.frame():
+        with _at_station(frame), self.in_flight.frame():
             self.frames.work(frame)
             return self._follow(frame)
 
@@ -271,17 +272,22 @@ class Passing:
 
 @contextmanager
 def _at_station(frame: Frame) -> Iterator[None]:
-    """It is at its station no longer than this; where it fails alone, nothing of it is left."""
-    try:
-        yield
-    except SplitbedError:
-        if frame.place is not None:
+    """It is at its station no longer than this, and alone where frames have no turns there.
+
+    Where it fails alone, nothing of it is left.
+    """
+    station = frame.assignment.station(frame.at)
+    with held_in_turn(station.turn) if frame.place is None else nullcontext():
+        try:
+            yield
+        except SplitbedError:
+            if frame.place is not None:
+                frame.leave()
+                with suppress(NodeError):
+                    frame.told()
+            raise
+        finally:
             frame.leave()
-            with suppress(NodeError):
-                frame.told()
-        raise
-    finally:
-        frame.leave()
 
 
 def _said(received: Received) -> Key:

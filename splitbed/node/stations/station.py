@@ -7,7 +7,8 @@ What is in brackets may be absent.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import Lock
 from time import monotonic_ns
 
 from splitbed import flow
@@ -46,6 +47,8 @@ class Station:
     gives: Coder | None = None
     hands_on: Coder | None = None
     overlaps: bool = False
+    turn: Lock = field(default_factory=Lock)
+    """Held while a frame is here where others have no turns: a codec sees one after another."""
 
     def decode(self, came: Tensors, timeline: Timeline, slowed: Slowed) -> Tensors:
         """What the station before encoded. Raises NodeError for what it cannot have."""

@@ -1,6 +1,7 @@
 """Frames that go from node to node over real gRPC: three of them, in this process."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -13,6 +14,7 @@ import grpc
 import numpy as np
 import pytest
 
+from splitbed.codecs.coder import Coder
 from splitbed.errors import NodeError
 from splitbed.flow import Station
 from splitbed.graphs.parts import StoredModel
@@ -161,6 +163,30 @@ def test_a_node_that_dials_is_known_by_the_name_of_its_certificate_alone(
         passing["ue-b"].neighbours.greet("network", name)
     dialled.close()
     server.stop(0).wait()
+
+
+def test_frames_that_have_no_turns_are_at_a_station_one_after_another(
+    stored: StoredModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[int] = []
+    together: list[int] = []
+    plain = Coder.encode
+
+    def encode(coder: Coder, tensors: Tensors) -> Tensors:  # it bears no other frame meanwhile
+        here.append(1)
+        together.append(len(here))
+        time.sleep(0.02)
+        here.pop()
+        return plain(coder, tensors)
+
+    with network("chain", stored, tmp_path) as net, ThreadPoolExecutor(4) as pool:
+        monkeypatch.setattr(Coder, "encode", encode)
+        (passing := net.passing["ue"]).neighbours.far = {}  # they come no further
+        asked = [nodes_pb2.FrameRequest(frame=number, assignment=NUMBER) for number in range(1, 5)]
+        for one in [pool.submit(passing.go, passing.enter(request)) for request in asked]:
+            with pytest.raises(NodeError, match="no way from ue to edge"):
+                one.result()
+    assert together == [1] * 4
 
 
 @dataclass
