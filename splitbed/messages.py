@@ -159,7 +159,7 @@ class Received:
         Raises NodeError for others than are expected, before memory is taken, for more than
         `most_bytes`, and for less or more payload than they have.
         """
-        infos = believed(self.header.frame.tensors, expected, most_bytes)
+        infos = believed(self.header.frame.tensors, expected, most_bytes, in_pieces=True)
         if any(info.is_stream for info in infos):
             arrays = [*self._in_pieces(infos, most_bytes)]
         elif len(self._payload) == sum(info.nbytes for info in infos):

@@ -86,13 +86,17 @@ def infos_of(
 
 
 def believed(
-    headers: Sequence[TensorHeader], expected: Sequence[TensorInfo] | None, most_bytes: int
+    headers: Sequence[TensorHeader],
+    expected: Sequence[TensorInfo] | None,
+    most_bytes: int,
+    *,
+    in_pieces: bool = False,
 ) -> list[TensorInfo]:
-    """Tensors that are to be received, as they are described; some of them may be in pieces.
+    """Tensors that are to be received, as described; expected ones may come `in_pieces`, if so.
 
     Raises NodeError for others than are expected, or than can be, and for more than `most_bytes`.
     """
-    smallest = 0 if expected is None else -1
+    smallest = -1 if in_pieces and expected is not None else 0
     infos = [_believable(tensor, smallest) for tensor in headers[: MAX_TENSORS + 1]]
     if len(infos) > MAX_TENSORS or len({info.name for info in infos}) < len(infos):
         raise NodeError(f"refused {len(headers)} tensors: too many, or a name twice")
