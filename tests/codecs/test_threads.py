@@ -1,5 +1,8 @@
 """Codecs whose matrix products are on one thread leave those of the program as they were."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -42,3 +45,30 @@ def test_the_last_to_leave_gives_them_back(of_two: list[int]) -> None:
     assert set(threads()) == {1}
     second.__exit__(None, None, None)
     assert threads() == of_two
+
+
+NODE = """
+import sys, threading
+from threadpoolctl import ThreadpoolController
+from splitbed.codecs.klt.threads import one_thread
+from splitbed.node.config import EdgeConfig
+from splitbed.node.running import run_node
+
+def planes(host, stack):
+    def count():
+        with one_thread:
+            print([one["num_threads"] for one in ThreadpoolController().info()])
+    (thread := threading.Thread(target=count)).start()
+    thread.join()
+    sys.exit()
+
+with one_thread:  # as where a program has coded before
+    pass
+run_node("edge", EdgeConfig(control="unix:x", listen="unix:y"), planes)
+"""
+
+
+def test_a_thread_of_a_node_multiplies_alone() -> None:
+    # what OpenBLAS 0.3.31 says is what it does: a thread that asked for one had all processors
+    done = subprocess.run([sys.executable, "-c", NODE], capture_output=True, text=True, check=True)
+    assert set(json.loads(done.stdout)) == {1}
