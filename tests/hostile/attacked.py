@@ -33,7 +33,7 @@ GROWTH_BYTES = 64 << 20
 SMALL = {"message_bytes": 1 << 20, "tensor_bytes": 1 << 20, "model_bytes": 4 << 20}
 """Limits that add up to less than a node may grow by."""
 
-_LOOK_S, _SETTLED_S, CALL_S, _GIVEN_UP_S = 0.1, 5.0, 10.0, 30.0
+_LOOK_S, _SETTLED_S, CALL_S, _GIVEN_UP_S = 0.1, 20.0, 10.0, 30.0
 _RECENT = 50
 _OWN = ("grpc.use_local_subchannel_pool", 1)
 _ELSEWHERE = ("/Profile", "/LimitProcessor")  # long, and leave nothing in the node

