@@ -25,8 +25,8 @@ $(STAMP): pyproject.toml $(wildcard requirements*.lock)
 	@echo "ready: . $(VENV)/bin/activate puts orchestrate, ue-node, edge-node, netem and splitbed on the path"
 
 sweep: setup  ## does device, split or network win, for a small trained model (2 minutes); ARGS=more options
-	$(BIN)/orchestrate sweep --model shapesnet --split stage2,stage3 --bw 5,20,100 \
-		--codec int4+zstd,avc:32 --input-codec uint8,jpeg:95,avc:18 --ue-slowdown 1,8 \
+	$(BIN)/orchestrate sweep --model shapesnet --split stage2,stage3 --bw 1,5,20 \
+		--codec int4+zstd,klt-inter:75 --input-codec jpeg:85,444,avc:22,444 --ue-slowdown 1,8 \
 		--runs 10 --max-drop 0.03 --no-delivery $(ARGS)
 
 test: $(STAMP)-and-$(TESTED)  ## all tests; sets up what they need beyond that, and says why
