@@ -45,12 +45,13 @@ def codecs_table(runs: Iterable[Path], max_drop: float = MAX_DROP) -> str:
 
 def told_points(run: Path, max_drop: float = MAX_DROP) -> list[Row]:
     """The rows of ``points.csv`` that the table has; UsageError for what is no run of rd."""
-    with _whole(run):
+    with whole_run(run):
         return _told(_rows(run / POINTS_FILE)[1:], max_drop)
 
 
 @contextmanager
-def _whole(run: Path) -> Iterator[None]:
+def whole_run(run: Path) -> Iterator[None]:
+    """What is read inside is of a whole run of rd; raises UsageError where it is not."""
     try:
         yield
     except (OSError, ValueError, LookupError, TypeError) as error:
@@ -58,7 +59,7 @@ def _whole(run: Path) -> Iterator[None]:
 
 
 def _section(run: Path, max_drop: float) -> str:
-    with _whole(run):
+    with whole_run(run):
         model = json.loads((run / RD_FILE).read_text())["model"]["name"]
         (first, *crossing), rates = _rows(run / POINTS_FILE), _rows(run / BD_FILE)
         about = f"{first['accuracy_metric']}, {_number(first['accuracy'], 3)} for the whole model"

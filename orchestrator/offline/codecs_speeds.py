@@ -14,7 +14,7 @@ from pathlib import Path
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.measure.calibration import read_calibration
-from orchestrator.offline.codecs_page import SPEEDS_COLUMNS, SPEEDS_FILE, told_points
+from orchestrator.offline.codecs_page import SPEEDS_COLUMNS, SPEEDS_FILE, told_points, whole_run
 from orchestrator.offline.cutting import crossings
 from orchestrator.offline.pool import pooled
 from orchestrator.offline.rd import plan
@@ -25,7 +25,7 @@ from orchestrator.testbed.inputs import sources
 from orchestrator.testbed.local import Ends, LocalModel
 from orchestrator.testbed.model import Known
 from splitbed.command import say
-from splitbed.errors import SplitbedError, UsageError
+from splitbed.errors import SplitbedError
 from splitbed.graphs.splits import Split
 from splitbed.tensors import Tensors
 
@@ -46,11 +46,8 @@ def measure_speeds(runs: Sequence[Path], frames: int = FRAMES) -> None:
 
 
 def _measured(run: Path, frames: int) -> Iterator[Mapping[str, object]]:
-    try:
-        asked = json.loads((run / RD_FILE).read_text())["asked"]
-        config = SweepConfig.model_validate(asked)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UsageError(f"{run} is no run of rd, or not a whole one: {error}") from None
+    with whole_run(run):
+        config = SweepConfig.model_validate(json.loads((run / RD_FILE).read_text())["asked"])
     told = {(row["split_name"], row["codec"]) for row in told_points(run)}
     first = sources(config.input, "--input")[0] if config.input else None
     with pooled(config.replaced(input=first, runs=frames)) as pool:
