@@ -1,6 +1,7 @@
 """Federated averaging by Spark, over links: one run of two UEs, one of which is killed at work."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -108,3 +109,6 @@ def test_nothing_is_left_of_spark(place: Place) -> None:
     left = [one for one in psutil.process_iter(["cmdline"]) if folder in str(one.info["cmdline"])]
     assert left == []
     assert not list(place.folder.rglob("spark-defaults.conf"))
+    began_s = (place.folder / "mine.yaml").stat().st_mtime
+    jvms = [*Path("/tmp").glob("spark-*"), *Path("/tmp").glob("*libcommons-crypto*")]
+    assert [one for one in jvms if one.stat().st_mtime >= began_s] == []
