@@ -17,7 +17,8 @@ class Program:
     """``python -P -m module argv``, which ends with this process.
 
     It appends what it prints to ``log``, and enters the ``namespaces`` of these files, in their
-    order. Raises MachineError where there can be none.
+    order. Its matrix products are on one thread, as those of what it is forked of, until it asks
+    for more. Raises MachineError where there can be none.
     """
 
     def __init__(

@@ -14,15 +14,11 @@ from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any, NoReturn
 
-from threadpoolctl import ThreadpoolController
-
 from splitbed.ending import PYTHON, Handler
 from splitbed.workers.allowance import end_with_parent
 
 Signals = Mapping[signal.Signals, Handler | int | None]
 """How each is handled."""
-_BLAS_THREADS = ("OPENBLAS", "GOTO", "OMP")
-"""Whose ``_NUM_THREADS`` OpenBLAS heeds, the first that is there."""
 _PR_SET_DUMPABLE = 4  # prctl(2)
 _ARG_START = 45
 """Of what follows a process's name in its stat (proc(5)); the next is arg_end."""
@@ -50,7 +46,6 @@ def run(
         _become(**told["place"])
         end_with_parent(parent)  # whoever enters a user namespace would be told of that no more
         begun()
-        ThreadpoolController().limit(limits=_threads(os.environ), user_api="blas")
         argv = [module, *told["argv"]]
         _be_called([*PYTHON, "-m", *argv])
         sys.argv[:] = argv
@@ -98,13 +93,6 @@ def _become(
             raise OSError(ctypes.get_errno(), "cannot enter a namespace")
         os.close(held)
     libc.prctl(_PR_SET_DUMPABLE, 1)  # what it may is another's in a user namespace: no more its own
-
-
-def _threads(environment: Mapping[str, str]) -> int:
-    """As many as OpenBLAS has where it is loaded anew."""
-    most = len(os.sched_getaffinity(0))
-    asked = (environment.get(f"{library}_NUM_THREADS", "") for library in _BLAS_THREADS)
-    return min([*[int(one) for one in asked if one.isdecimal() and int(one)][:1], most])
 
 
 def _be_called(words: Sequence[str]) -> None:
