@@ -32,13 +32,20 @@ if TYPE_CHECKING:
 _COLUMNS = {"bw": ("bw_mbit",), "split": ("split", "split_name")}
 """Options of a sweep whose column has another name, or that two columns tell."""
 
+_BY_NODE = (
+    *("cpu_ms", "voluntary_switches", "involuntary_switches", "rss_bytes"),
+    *("sent_bytes", "received_bytes", "modelled_mj"),
+)
+"""What a frame has by node."""
+
 
 @dataclass(frozen=True)
 class Frame:
     """One frame that was measured: where, its times in ms, what crossed in bytes.
 
-    By node: what it computed, where frames came one at a time; encoded tensors that it sent and
-    received; its energy in mJ by the run's model of it, where there is one.
+    By node: encoded tensors that it sent and received; where frames came one at a time, what it
+    computed, its context switches since the frame before, the memory (RSS) that it had as the frame
+    left it, and its energy in mJ by the run's model of it, where there is one.
     """
 
     split: str
@@ -54,6 +61,9 @@ class Frame:
     result_bytes: int
     max_abs_diff: float | None
     cpu_ms: Mapping[str, float]
+    voluntary_switches: Mapping[str, int]
+    involuntary_switches: Mapping[str, int]
+    rss_bytes: Mapping[str, int]
     sent_bytes: Mapping[str, int]
     received_bytes: Mapping[str, int]
     modelled_mj: Mapping[str, float]
@@ -155,6 +165,7 @@ class Run:
         powers = self._reading.run.power
         for place, (frame, timeline) in enumerate(zip(frames, timelines, strict=True)):
             crossed = crossed_bytes(cell.flow, [frame])
+            prints = frame.footprints or {}
             yield Frame(
                 split=cell.split,
                 split_name=cell.split_name,
@@ -169,6 +180,13 @@ class Run:
                 result_bytes=frame.result_bytes,
                 max_abs_diff=frame.max_abs_diff,
                 cpu_ms={node: sum(of.values()) for node, of in cpu_ms([frame]).items()},
+                voluntary_switches={node: one.voluntary_switches for node, one in prints.items()},
+                involuntary_switches={
+                    node: one.involuntary_switches for node, one in prints.items()
+                },
+                rss_bytes={
+                    node: one.rss_bytes for node, one in prints.items() if one.rss_bytes is not None
+                },
                 sent_bytes={node: sent for node, (sent, _) in crossed.items()},
                 received_bytes={node: received for node, (_, received) in crossed.items()},
                 modelled_mj=frame_mj(cell, frame, timeline, powers),
@@ -200,7 +218,7 @@ def _flat(frame: Frame) -> dict[str, object]:
     """What is by stage as part1_ms, what is by node as ue_cpu_ms."""
     told = dict(vars(frame))
     told |= {f"{name}_ms": ms for name, ms in told.pop("stages_ms").items()}
-    for name in ("cpu_ms", "sent_bytes", "received_bytes", "modelled_mj"):
+    for name in _BY_NODE:
         told |= {f"{node}_{name}": value for node, value in told.pop(name).items()}
     return told
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from orchestrator.ask.sweep.cell import Cell
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
-from orchestrator.results.records import FrameRecord, Hop
+from orchestrator.results.records import Footprint, FrameRecord, Hop
 from orchestrator.results.statistics.enough_frames import is_enough
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
@@ -156,6 +156,7 @@ def frame_record(
         together={one.name: one.together for one in said.stages if one.together} or UNSET,
         encoding_ns={one.name: one.encoding_ns for one in said.stages if one.encoding_ns} or UNSET,
         cpu_ns=_cpu_ns(said) or UNSET,
+        footprints=_footprints(said) or UNSET,
     )
 
 
@@ -166,6 +167,19 @@ def _cpu_ns(said: nodes_pb2.FrameRecord) -> dict[str, dict[str, int]]:
         if one.stage in names:
             of_node = found.setdefault(one.node, {})
             of_node[one.stage] = of_node.get(one.stage, 0) + one.ns
+    return found
+
+
+def _footprints(said: nodes_pb2.FrameRecord) -> dict[str, Footprint]:
+    """By node; of one that a frame left several times, the memory is that of the last."""
+    found = dict[str, Footprint]()
+    for one in said.footprints:
+        before = found.get(one.node, Footprint(0, 0, None))
+        found[one.node] = Footprint(
+            before.voluntary_switches + one.voluntary_switches,
+            before.involuntary_switches + one.involuntary_switches,
+            one.rss_bytes if one.HasField("rss_bytes") else None,
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """What this process takes: CPU time, memory, context switches (proc(5)), energy, GPUs.
 
-RSS is read after each frame, off the clock. PSS takes the kernel milliseconds: it is read where the
-whole is, between frames.
+RSS and switches are read after each frame, off the clock. PSS takes the kernel milliseconds: it is
+read where the whole is, between frames.
 """
 
 import os
@@ -16,6 +16,7 @@ from splitbed.meters.cpu import LEDGER
 from splitbed.meters.energy import EnergyMeter
 from splitbed.meters.gpu import GpuMeter
 from splitbed.v1 import nodes_pb2
+from splitbed.v1.tensors_pb2 import Footprint
 
 _SELF = Path("/proc/self")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -34,6 +35,7 @@ class ProcessMeter:
     def __init__(self, proc: Path = _SELF) -> None:
         self._proc = proc
         self._pages = self._samples = 0
+        self._switches = 0, 0
         self._peak_known = False
         self._kept_up_s = 0.0
         self._lock = Lock()
@@ -67,16 +69,32 @@ class ProcessMeter:
         self._keep_up()
         told = self.read()
         told.MergeFrom(_counted())  # without what it took to read the rest
+        with self._lock:
+            self._switches = told.voluntary_switches, told.involuntary_switches
         LEDGER.begin()
         return told
 
-    def sample(self) -> None:
-        """Add the memory that it has now to the mean; takes microseconds."""
-        pages = int(os.pread(self._statm, 128, 0).split()[1]) if self._statm is not None else 0
+    def sample(self) -> Footprint:
+        """The memory that it has now, which is added to the mean, and switches since this before.
+
+        Takes microseconds.
+        """
+        told = Footprint()
         with self._lock:
-            self._pages += pages
-            self._samples += self._statm is not None
-            now_s = time.monotonic()
+            if self._statm is not None:
+                pages = int(os.pread(self._statm, 128, 0).split()[1])
+                self._pages, self._samples = self._pages + pages, self._samples + 1
+                told.rss_bytes = pages * _PAGE
+            before, self._switches = self._switches, _switches()
+        told.voluntary_switches, told.involuntary_switches = (
+            now - then for now, then in zip(self._switches, before, strict=True)
+        )
+        return told
+
+    def keep_up(self) -> None:
+        """Look, each second, at counters that begin anew, or tell of the last moments alone."""
+        now_s = time.monotonic()
+        with self._lock:
             if due := bool(self._kept_up_s) and now_s - self._kept_up_s > _KEEP_UP_S:
                 self._kept_up_s = now_s  # no other thread does it, too
         if due:
@@ -110,14 +128,20 @@ class ProcessMeter:
         return None
 
 
-def _counted() -> nodes_pb2.Resources:
+def _switches() -> tuple[int, int]:
+    """Voluntary and involuntary ones, of all threads."""
     used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_nvcsw, used.ru_nivcsw
+
+
+def _counted() -> nodes_pb2.Resources:
+    voluntary, involuntary = _switches()
     return nodes_pb2.Resources(
         at_ns=time.monotonic_ns(),
         cpu_s=time.process_time(),
         unbooked_ns=max(LEDGER.unbooked_ns, 0),
-        voluntary_switches=used.ru_nvcsw,
-        involuntary_switches=used.ru_nivcsw,
+        voluntary_switches=voluntary,
+        involuntary_switches=involuntary,
     )
 
 

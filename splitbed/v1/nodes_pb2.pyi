@@ -2305,6 +2305,7 @@ class FrameRecord(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
     CPU_FIELD_NUMBER: _builtins.int
+    FOOTPRINTS_FIELD_NUMBER: _builtins.int
     frame: _builtins.int
     intermediate_tensors: _builtins.int
     intermediate_bytes: _builtins.int
@@ -2325,6 +2326,10 @@ class FrameRecord(_message.Message):
     def cpu(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.StageCpu]:
         """on all nodes, where frames come one at a time"""
 
+    @_builtins.property
+    def footprints(self) -> _containers.RepeatedCompositeFieldContainer[_tensors_pb2.Footprint]:
+        """likewise, as it left each node for the last time"""
+
     def __init__(
         self,
         *,
@@ -2338,10 +2343,11 @@ class FrameRecord(_message.Message):
         results: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         result: _abc.Iterable[_tensors_pb2.Tensor] | None = ...,
         cpu: _abc.Iterable[_tensors_pb2.StageCpu] | None = ...,
+        footprints: _abc.Iterable[_tensors_pb2.Footprint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "cpu", b"cpu", "encoded_bytes", b"encoded_bytes", "frame", b"frame", "intermediate_bytes", b"intermediate_bytes", "intermediate_tensors", b"intermediate_tensors", "max_abs_diff", b"max_abs_diff", "result", b"result", "result_bytes", b"result_bytes", "results", b"results", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "cpu", b"cpu", "encoded_bytes", b"encoded_bytes", "footprints", b"footprints", "frame", b"frame", "intermediate_bytes", b"intermediate_bytes", "intermediate_tensors", b"intermediate_tensors", "max_abs_diff", b"max_abs_diff", "result", b"result", "result_bytes", b"result_bytes", "results", b"results", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_abs_diff: _TypeAlias = _typing.Literal["max_abs_diff"]  # noqa: Y015
     _WhichOneofArgType__max_abs_diff: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff"]  # noqa: Y015

@@ -173,6 +173,40 @@ class StageCpu(_message.Message):
 Global___StageCpu: _TypeAlias = StageCpu  # noqa: Y015
 
 @_typing.final
+class Footprint(_message.Message):
+    """What a node's process took since the frame before left it, and has as this one does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    VOLUNTARY_SWITCHES_FIELD_NUMBER: _builtins.int
+    INVOLUNTARY_SWITCHES_FIELD_NUMBER: _builtins.int
+    RSS_BYTES_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    voluntary_switches: _builtins.int
+    """context switches of all its threads"""
+    involuntary_switches: _builtins.int
+    rss_bytes: _builtins.int
+    """absent where the machine does not tell it"""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        voluntary_switches: _builtins.int = ...,
+        involuntary_switches: _builtins.int = ...,
+        rss_bytes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rss_bytes", b"_rss_bytes", "rss_bytes", b"rss_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rss_bytes", b"_rss_bytes", "involuntary_switches", b"involuntary_switches", "node", b"node", "rss_bytes", b"rss_bytes", "voluntary_switches", b"voluntary_switches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rss_bytes: _TypeAlias = _typing.Literal["rss_bytes"]  # noqa: Y015
+    _WhichOneofArgType__rss_bytes: _TypeAlias = _typing.Literal["_rss_bytes", b"_rss_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rss_bytes) -> _WhichOneofReturnType__rss_bytes | None: ...
+
+Global___Footprint: _TypeAlias = Footprint  # noqa: Y015
+
+@_typing.final
 class Report(_message.Message):
     """What is said of a frame once it is on its way, off the clock; it has no payload."""
 
@@ -184,6 +218,7 @@ class Report(_message.Message):
     ASSIGNMENT_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     CPU_FIELD_NUMBER: _builtins.int
+    FOOTPRINTS_FIELD_NUMBER: _builtins.int
     max_abs_diff: _builtins.float
     """split output against the whole model's, where that is known"""
     frame: _builtins.int
@@ -198,6 +233,10 @@ class Report(_message.Message):
     def cpu(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageCpu]:
         """on all nodes so far, where frames come one at a time"""
 
+    @_builtins.property
+    def footprints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Footprint]:
+        """likewise, as it left each node for the last time"""
+
     def __init__(
         self,
         *,
@@ -207,10 +246,11 @@ class Report(_message.Message):
         assignment: _builtins.int = ...,
         at: _builtins.int = ...,
         cpu: _abc.Iterable[Global___StageCpu] | None = ...,
+        footprints: _abc.Iterable[Global___Footprint] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "max_abs_diff", b"max_abs_diff"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "assignment", b"assignment", "at", b"at", "cpu", b"cpu", "frame", b"frame", "max_abs_diff", b"max_abs_diff", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff", "assignment", b"assignment", "at", b"at", "cpu", b"cpu", "footprints", b"footprints", "frame", b"frame", "max_abs_diff", b"max_abs_diff", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_abs_diff: _TypeAlias = _typing.Literal["max_abs_diff"]  # noqa: Y015
     _WhichOneofArgType__max_abs_diff: _TypeAlias = _typing.Literal["_max_abs_diff", b"_max_abs_diff"]  # noqa: Y015

@@ -59,6 +59,11 @@ def test_what_a_follower_raises_or_leaves_ends_the_sweep_which_can_be_gone_on_wi
     run = splitbed.sweep(resume=step.folder, progress=steps.append)
     assert all(map(blames_the_machine, run.verdict.reasons)), run.verdict.reasons
     assert {row.split for row in run.rows} == {f"0:{LAYERS}", "2:4", f"{LAYERS}:0"}
+    frames = run.to_pandas(frames=True)
+    crossed = frames[frames["split"] == "2:4"]
+    for node in ("ue", "edge"):
+        assert (crossed[f"{node}_voluntary_switches"] > 0).all()
+        assert (crossed[f"{node}_rss_bytes"] > 10e6).all()
     done = [one.done for one in steps if one.kind == "done"]
     # three cells, the anchors once more, and what was disturbed
     assert done == [*range(1, len(done) + 1)]

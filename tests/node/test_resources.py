@@ -33,8 +33,8 @@ class Measured:
             name: (sum(one.cpu_times()[:2]) - before[name]) * 1e3 for name, one in own.items()
         }
         self.taken: dict[str, NodeResources] = pair.meters.end()
-        records = [frame_record(one, "a", 0, stages_of(one), 1.0) for one in said]
-        self.stages_ms = cpu_ms(records)
+        self.frames = [frame_record(one, "a", 0, stages_of(one), 1.0) for one in said]
+        self.stages_ms = cpu_ms(self.frames)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,23 @@ def test_memory_and_switches_are_told(measured: Measured) -> None:
         assert told.voluntary_switches >= FRAMES
         assert told.faults == ()
         assert told.shared_machine
+
+
+def test_each_switch_is_told_of_one_frame_and_memory_as_it_left_each_node(
+    measured: Measured,
+) -> None:
+    prints = [frame.footprints or {} for frame in measured.frames]
+    for node, told in measured.taken.items():
+        assert told.voluntary_switches and told.involuntary_switches is not None and told.rss_bytes
+        whole = told.voluntary_switches + told.involuntary_switches
+        of_frames = [
+            one[node].voluntary_switches + one[node].involuntary_switches for one in prints
+        ]
+        assert all(of_frames)  # each waited for the frame
+        assert whole * 0.9 < sum(of_frames) <= whole  # but for what follows the last
+        rss = [one[node].rss_bytes or 0 for one in prints]
+        assert told.rss_peak_bytes and max(rss) <= told.rss_peak_bytes
+        assert sum(rss) / FRAMES == pytest.approx(told.rss_bytes)
 
 
 def test_of_a_frame_without_a_part_on_the_ue_nothing_is_booked_on_one(shared: Splits) -> None:

@@ -15,6 +15,14 @@ class Hop(msgspec.Struct, frozen=True, array_like=True, gc=False):
     bytes: int
 
 
+class Footprint(msgspec.Struct, frozen=True, gc=False):
+    """What a node's process took since the frame before left it, and had as this one did."""
+
+    voluntary_switches: int
+    involuntary_switches: int
+    rss_bytes: int | None
+
+
 class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     """One measured frame: a line of samples.jsonl.
 
@@ -57,6 +65,8 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     """Of hops, for how long what was yet to be sent was encoded meanwhile."""
     cpu_ns: dict[str, dict[str, int]] | UnsetType = UNSET
     """CPU time of nodes by stage, or, between stages, `rest`; where frames come one at a time."""
+    footprints: dict[str, Footprint] | UnsetType = UNSET
+    """By node, likewise."""
 
     def __post_init__(self) -> None:
         if self.ended and all(stage.name == PREPROCESS for stage in self.stages):

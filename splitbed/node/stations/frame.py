@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from splitbed.errors import NodeError
+from splitbed.meters.process import METER
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop
 from splitbed.node.stations.station import Encoding
 from splitbed.node.stations.turns import Place
@@ -13,7 +14,7 @@ from splitbed.node.streams.incoming import Key
 from splitbed.tensors import Tensors
 from splitbed.timeline import Timeline
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage, StageCpu
+from splitbed.v1.tensors_pb2 import Footprint, FrameHeader, Header, Report, Stage, StageCpu
 from splitbed.wire import nbytes, whole_tensors
 
 _MOST_STAGES = 8 * MAX_STATIONS
@@ -42,6 +43,8 @@ class Frame:
     difference: Callable[[], float] | None = None
     """Finds how far its outputs are from the whole model's, off the clock; where they came to be
     on this node, and are known."""
+    samples: list[Footprint] = field(default_factory=list)
+    """What this node's process took for it, where frames come one at a time."""
 
     @property
     def hop(self) -> Hop | None:
@@ -51,9 +54,18 @@ class Frame:
 
     def on_way(self, assignment: Assignment) -> "Frame":
         """The same frame, once what they have in common is done, on the way of another one."""
-        told = partial(Report, stages=self.stages, cpu=self.cpu)
-        timeline = assignment.timeline()
-        return replace(self, assignment=assignment, crossed=None, told=told, timeline=timeline)
+        told = partial(Report, stages=self.stages, cpu=self.cpu, footprints=self.footprints)
+        own = assignment.timeline()
+        return replace(
+            self, assignment=assignment, crossed=None, told=told, timeline=own, samples=[]
+        )
+
+    def sample(self) -> None:
+        """Read what this process took, and has, now that it is done here: takes microseconds."""
+        footprint = METER.sample()
+        footprint.node = self.assignment.node
+        if self.timeline.spent is not None:
+            self.samples.append(footprint)
 
     def step(self, name: str) -> AbstractContextManager[None]:
         """Be at a step of its station inside, in its turn."""
@@ -123,6 +135,11 @@ class Frame:
         return [*self.told().cpu, *(StageCpu(node=node, stage=s, ns=ns) for s, ns in own.items())]
 
     @property
+    def footprints(self) -> list[Footprint]:
+        """Of all nodes so far, likewise."""
+        return [*self.told().footprints, *self.samples]
+
+    @property
     def max_abs_diff(self) -> float | None:
         """How far its outputs are from the whole model's, where that is known."""
         if self.difference is not None:
@@ -141,6 +158,7 @@ class Frame:
 
     def record(self) -> nodes_pb2.FrameRecord:
         """All that is to be said of it, where its result is wanted."""
+        self.sample()
         data = {hop.name for hop in self.assignment.hops if hop.intermediate}
         stages = self.stages
         crossed = [one for one in stages if one.name in data]
@@ -157,6 +175,7 @@ class Frame:
             result=whole_tensors(self.tensors),
             max_abs_diff=self.max_abs_diff,
             cpu=self.cpu,
+            footprints=self.footprints,
         )
 
 
@@ -178,7 +197,7 @@ class Told:
     def _read(self) -> Report:
         try:
             report = self._told()
-            for count in (len(report.stages), len(report.cpu) or 1):
+            for count in (len(report.stages), len(report.cpu) or 1, len(report.footprints) or 1):
                 if not 0 < count <= _MOST_STAGES:
                     raise NodeError(
                         f"refused the report of a frame that went through {count} stages"

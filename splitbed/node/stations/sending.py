@@ -64,11 +64,14 @@ def send_data(frame: Frame, stream: Stream) -> None:
 
 def report(frame: Frame, stream: Stream) -> None:
     """Say what was done with it so far, and how far its outputs are off."""
-    if not frame.comes_back and frame.place is None:
-        sleep(_ARRIVES_S)
+    if not frame.comes_back:
+        if frame.place is None:
+            sleep(_ARRIVES_S)
+        frame.sample()
     said = Report(
         stages=frame.stages,
         cpu=frame.cpu,
+        footprints=frame.footprints,
         max_abs_diff=frame.max_abs_diff,
         frame=frame.number,
         assignment=frame.assignment.number,
@@ -144,6 +147,7 @@ class FanOut:
             with frame.step("send"):
                 for one, stream in zip(ways, streams, strict=True):
                     await_room(frame, one, stream)
+                frame.sample()  # of what they have in common
                 going = [*zip([frame, *map(frame.on_way, others)], streams, strict=True)]
                 self._send_data(going)
             frame.leave()
@@ -201,7 +205,7 @@ def say_lost(stream: Stream, received: Received, error: SplitbedError) -> None:
 
 def tell(frame: Frame) -> None:
     """Count what was done with it here, once it is on its way: sending needs the turn."""
-    METER.sample()
+    METER.keep_up()
     tell_stages(frame.timeline)
     if (crossed := frame.crossed) is not None:
         gives = frame.assignment.itinerary[frame.at - 1].gives
