@@ -44,7 +44,8 @@ def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         for fault in told.faults
     ]
     reason = "; ".join(faults or remarks + remarks_on_load(row, offered_in(visits)))
-    return replace(row, valid=not faults, reason=reason, disturbed=disturbed_by(visit.cell))
+    disturbed = disturbed_by(visit.cell, visit.computing_share)
+    return replace(row, valid=not faults, reason=reason, disturbed=disturbed)
 
 
 def _pooled(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:

@@ -41,7 +41,7 @@ class TrustColumns(FurtherColumns, frozen=True, kw_only=True):
     ] = None
     blocks: Annotated[int, Column("in how many blocks it was measured")] = 0
     disturbed: Annotated[
-        str, Column("what else was at work on the machine while it was measured; else nothing")
+        str, Column("what else on the machine may have changed its times; else nothing")
     ] = ""
     measured: Annotated[
         int,

@@ -1,6 +1,7 @@
 """Whether something else than the run kept the machine busy while a cell was measured.
 
-    a cell by itself    others' processes, or other machines, used too much of the processors;
+    a cell by itself    others' processes, or other machines, may have taken too much of the time of
+                        its frames: their share of the processors, while frames compute;
                         its link was as asked before its frames and not after, or the reverse
     against the rest    part 1 or part 2 took longer than the profile predicts, and longer than in
                         other cells of the same split and pace; or far longer than predicted;
@@ -21,7 +22,7 @@ from orchestrator.results.records import CellRecord, MachineRecord
 from orchestrator.results.rows import Row, known
 
 MAX_OTHERS_SHARE, MAX_STEAL_SHARE = 0.25, 0.05
-"""Of the time of all processors."""
+"""Of the time of frames: others' share of the processors, while these compute."""
 MAX_OVER_USUAL = 1.25
 """A part may take so many times what is predicted, and what it takes in other cells …"""
 MAX_OVER_ALONE = 1.5
@@ -34,9 +35,12 @@ MIN_LATE_MS = 1.0
 """Less than this is what threads take to wake."""
 
 
-def disturbed_by(cell: CellRecord) -> str:
-    """What the cell says by itself, in words; nothing where it was not disturbed."""
-    found = busy_by(cell.machine) if cell.machine else []
+def disturbed_by(cell: CellRecord, computing_share: float = 1.0) -> str:
+    """What the cell says by itself, in words; nothing where it was not disturbed.
+
+    Its frames computed for such a share of their time.
+    """
+    found = busy_by(cell.machine, computing_share) if cell.machine else []
     for ends in dict.fromkeys(proof.ends for proof in cell.proofs):
         faults = [bool(proof.fault) for proof in cell.proofs if proof.ends == ends]
         if any(faults) and not all(faults):
@@ -46,15 +50,20 @@ def disturbed_by(cell: CellRecord) -> str:
     return "; ".join(found)
 
 
-def busy_by(machine: MachineRecord) -> list[str]:
-    """Who else used too much of the processors."""
+def busy_by(machine: MachineRecord, computing_share: float = 1.0) -> list[str]:
+    """Who else used too much of the processors, for what computed for such a share of its time.
+
+    Of the time that something computes others took no more than their share of the processors, and
+    of what a link takes nothing: so the product bounds what they took of all its time.
+    """
+    when = f", on which frames spent {computing_share:.0%} of their time"
     return [
-        f"{whose} used {share:.0%} of the processors"
+        f"{whose} used {share:.0%} of the processors{when if computing_share < 1 else ''}"
         for share, most, whose in (
             (machine.others_share, MAX_OTHERS_SHARE, "other processes"),
             (machine.steal_share, MAX_STEAL_SHARE, "other machines"),
         )
-        if share is not None and share > most
+        if share is not None and share * computing_share > most
     ]
 
 

@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from orchestrator.results.statistics.intervals import COVERAGE, Array, median_interval
+from orchestrator.results.statistics.intervals import COVERAGE, Array, at_most, median_interval
 
 MIN_SIGN_PAIRS = 6
 """Of fewer, not even the range of the ratios covers their median in 95 % of cases."""
@@ -184,7 +184,5 @@ def _wider(of: Counted) -> float:
 
 def _sign_p(logs: Array, wider: float) -> float:
     """Of as many pairs as would be independent; ties tell nothing and are left out."""
-    from scipy.special import bdtr
-
     above, below = (int(np.sum(side) / wider**2) for side in (logs > 0, logs < 0))
-    return min(1.0, 2 * float(bdtr(min(above, below), above + below, 0.5)))
+    return min(1.0, 2 * float(at_most(above + below, 0.5)[min(above, below)]))

@@ -66,24 +66,29 @@ def coverage(count: int, quantile: float = 0.5, least: float = COVERAGE) -> floa
     """In how many cases of 1 an interval of so many values holds the quantile; None for a range."""
     if (ranks := ranks_of(count, quantile, least)) is None:
         return None
-    below, above = _at_most(np.array(ranks) - 1.0, count, quantile)
+    below, above = at_most(count, quantile)[np.array(ranks) - 1]
     return float(above - below)
 
 
 @cache
 def ranks_of(count: int, quantile: float = 0.5, least: float = COVERAGE) -> tuple[int, int] | None:
     """Which of so many values in order, from 1, are the ends of an interval; None for too few."""
-    at_most = _at_most(np.arange(count, dtype=float), count, quantile)
+    chances = at_most(count, quantile)[:count]
     tail = (1 - least) / 2
-    low = int(np.searchsorted(at_most, tail, side="right"))
-    high = int(np.searchsorted(at_most, 1 - tail, side="left")) + 1
+    low = int(np.searchsorted(chances, tail, side="right"))
+    high = int(np.searchsorted(chances, 1 - tail, side="left")) + 1
     return (low, high) if low >= 1 and high <= count else None
 
 
-def _at_most(successes: Array, count: int, quantile: float) -> Array:
-    from scipy.special import bdtr  # late: a second's work, which --help has not
+def at_most(count: int, chance: float) -> Array:
+    """How likely at most 0, 1, … up to `count` of so many come, each by a chance within 0 and 1.
 
-    found: Array = bdtr(successes, count, quantile)
+    As `scipy.special.bdtr`, whose import takes as long as all else that a small sweep computes.
+    """
+    number = np.arange(count + 1)
+    log_ways = np.append(0.0, np.cumsum(np.log((count - number[:-1]) / number[1:])))
+    logs = log_ways + number * math.log(chance) + (count - number) * math.log1p(-chance)
+    found: Array = np.minimum(np.cumsum(np.exp(logs)), 1.0)
     return found
 
 

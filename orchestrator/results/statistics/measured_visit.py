@@ -7,6 +7,7 @@ pools them.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from msgspec.structs import replace
@@ -39,6 +40,8 @@ class MeasuredVisit:
     began_ns: int | None
     """When its first frame began, on the source's clock."""
     clock_fault: str | None
+    computing_share: float
+    """Of the time of its frames, what is not their links': for so long they need processors."""
     shares: tuple[UeShare, ...] = ()
     """What each UE had of it, where there are several."""
     fates: Sequence[Fate] = ()
@@ -96,6 +99,7 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
         max(diffs, default=None),
         frames[0].stages[0].start_ns if frames else None,
         fault,
+        _computing_share(cell, frames, times) if times else 1.0,
         shares(cell, frames, times) if times else (),
         tuple(fate for frame in offered if (fate := frame.fate)),
         tuple(
@@ -110,14 +114,22 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
     )
 
 
-def _bound_ms(cell: CellRecord, frames: Sequence[FrameRecord], times: CellTimes) -> Array:
-    """Over the way of whose frame it is."""
-    found = times.bound_ms(frames, *cell.every_link, segments=cell.segments, shared=cell.shared)
+def _bound_ms(
+    cell: CellRecord, frames: Sequence[FrameRecord], times: CellTimes, *, working: bool = True
+) -> Array:
+    """Over the way of whose frame it is; of nodes that are not `working` what the links take."""
+    bound = partial(times.bound_ms, frames, segments=cell.segments, working=working)
+    found = bound(*cell.every_link, shared=cell.shared)
     for one in cell.ues:
         if one.link != cell.link:
             own = np.array([frame.ue == one.name for frame in frames])
-            found[own] = times.bound_ms(frames, one.link, segments=cell.segments)[own]
+            found[own] = bound(one.link)[own]
     return found
+
+
+def _computing_share(cell: CellRecord, frames: Sequence[FrameRecord], times: CellTimes) -> float:
+    links_ms, took_ms = _bound_ms(cell, frames, times, working=False).sum(), times.e2e_ms.sum()
+    return float(np.clip(1 - links_ms / took_ms, 0, 1)) if took_ms else 1.0
 
 
 def _sent_bytes(frames: Sequence[FrameRecord]) -> dict[str, Array]:

@@ -55,19 +55,21 @@ class CellTimes:
         *links: LinkSpec,
         segments: Sequence[Segment] = (Segment(),),
         shared: bool = False,
+        working: bool = True,
     ) -> Array:
         """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`).
 
         Where ways to several users go through one link that is `shared`, one waits for another.
+        Of nodes that are not `working` it is what the links alone take.
         """
-        every = [(frame.sent, frame.encoding) for frame in frames]
+        every = [(frame.sent, frame.encoding if working else ()) for frame in frames]
         work_ms, links_ms, delay_ms = ([] for _ in range(3))
         for hops, on_nodes_ms in self.work_ms.items():
             known = {}
             for sent, encoding in set(every):
                 own = [hop for hop in sent if hop.name in hops]
                 known[sent, encoding] = crossing_ms(own, links, segments, dict(encoding))
-            work_ms.append(on_nodes_ms)
+            work_ms.append(on_nodes_ms * working)
             links_ms.append(np.array([known[one] for one in every]))
             delay_ms.append(np.full(len(every), sum(shape_of(links, hop).delay_ms for hop in hops)))
         worked, crossing, delay = (np.array(one) for one in (work_ms, links_ms, delay_ms))

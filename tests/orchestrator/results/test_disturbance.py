@@ -1,5 +1,6 @@
 """When a cell counts as disturbed, just inside and just outside each limit."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from msgspec.structs import replace
 
 from orchestrator.results.judgement.disturbance import anchors_apart, disturbed_by, marked
 from orchestrator.results.judgement.trust import trust
-from orchestrator.results.records import MachineRecord, ProofRecord
+from orchestrator.results.records import FrameRecord, Hop, MachineRecord, ProofRecord
 from orchestrator.results.rows import Row
+from orchestrator.results.statistics.measured_visit import measured_visit
+from splitbed.timeline import Stage
 from tests.orchestrator.written import ended, made_row
 
 TOOK = {"e2e_ms": 100.0, "e2e_low_ms": 99.0, "e2e_high_ms": 101.0, "bound_ms": 100.0}
@@ -39,6 +42,47 @@ def test_who_else_used_the_processors(machine: dict[str, Any], reason: str) -> N
         ended().plain() | {"machine": MachineRecord(**machine).plain()}
     )
     assert disturbed_by(cell) == reason
+
+
+@pytest.mark.parametrize(
+    ("others", "computing", "reason"),
+    [
+        (0.9, 0.27, ""),  # 24.3 %
+        (0.9, 0.28, "other processes used 90% of the processors"),  # 25.2 %
+        (0.26, 1.0, "other processes used 26% of the processors"),
+        (0.26, 0.96, ""),
+    ],
+)
+def test_others_take_nothing_of_what_a_frame_waits_for_its_links(
+    others: float, computing: float, reason: str
+) -> None:
+    machine = MachineRecord(others_share=others)
+    told = disturbed_by(replace(ended(), machine=machine), computing)
+    when = f", on which frames spent {computing:.0%} of their time" if computing < 1 else ""
+    assert told == (reason and reason + when)
+
+
+@pytest.mark.parametrize(
+    ("split", "sent", "took_ms", "computing"),
+    [
+        # over 8 Mbit/s: 10,000 bytes take 10 ms and their headers 0.4
+        ("1:1", [10_000, 0], 40.0, 0.74),
+        ("1:1", [10_000, 0], 20.8, 0.5),
+        ("1:1", [0, 10_000], 20.8, 0.5),
+        ("1:1", [10_000, 10_000], 20.8, 0.0),
+        ("2:0", [], 5.0, 1.0),
+    ],
+)
+def test_frames_compute_for_as_long_as_is_not_their_links(
+    split: str, sent: list[int], took_ms: float, computing: float
+) -> None:
+    hops = tuple(map(Hop, ("uplink", "downlink"), sent))
+    ends = [0, 1_000_000, 2_000_000, int(took_ms * 1e6)]
+    names = ("part1", *(hop.name for hop in hops))
+    stages = [Stage(name, *span) for name, span in zip(names, pairwise(ends), strict=False)]
+    frame = FrameRecord(attempt="a", frame=0, stages=tuple(stages), hops=hops)
+    visit = measured_visit(replace(ended(), split=split), [frame, frame])
+    assert visit.computing_share == pytest.approx(computing, abs=0.005)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from orchestrator.results.statistics.intervals import (
     Interval,
+    at_most,
     coverage,
     frames_for,
     median_interval,
@@ -53,9 +55,18 @@ def test_the_ranks_are_those_of_the_quantile_test(quantile: float) -> None:
         assert ranks_of(count, quantile) == expected
 
 
+@pytest.mark.parametrize("chance", [0.001, 0.5, 0.99])
+@pytest.mark.parametrize("count", [0, 1, 60, 20_000])
+def test_chances_are_those_of_the_binomial_distribution(count: int, chance: float) -> None:
+    from scipy.special import bdtr
+
+    expected = bdtr(np.arange(count + 1.0), count, chance)
+    assert at_most(count, chance) == pytest.approx(expected, rel=1e-8, abs=1e-300)
+
+
 def test_five_values_have_their_range_and_six_an_interval() -> None:
     assert median_interval([3, 1, 2, 5, 4]) == Interval(1, 5, None)
-    assert median_interval([3, 1, 2, 5, 4, 6]) == Interval(1, 6, 1 - 2 / 2**6)
+    assert astuple(median_interval([3, 1, 2, 5, 4, 6])) == pytest.approx((1, 6, 1 - 2 / 2**6))
     assert median_interval([3, 1, 2, 5, 4]).words(5) == "range of 5"
     assert median_interval([3, 1, 2, 5, 4, 6]).words(6) == "96.9 %"
     assert median_interval([7]) == Interval(7, 7, None)
@@ -63,7 +74,7 @@ def test_five_values_have_their_range_and_six_an_interval() -> None:
 
 def test_the_coverage_of_an_interval_is_that_of_its_ranks() -> None:
     # of 9 values, the second to the eighth: all but 2 · (1 + 9) of 2^9 cases
-    assert median_interval(list(range(1, 10))) == Interval(2, 8, 1 - 20 / 2**9)
+    assert astuple(median_interval(list(range(1, 10)))) == pytest.approx((2, 8, 1 - 20 / 2**9))
     assert coverage(5) is None
 
 
