@@ -41,9 +41,15 @@ def on_signals(handler: Handler) -> None:
             signal.signal(number, handler)
 
 
+def hear_of_children() -> None:
+    """Have how a child ended be kept until asked for, also where who started this ignores it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 def take_signals(handler: Handler) -> None:
     """Have `handler` called for SIGNALS, and SIGTERM sent for a SIGPIPE of another process."""
     on_signals(handler)
+    hear_of_children()
     # that of a socket of ours stays with the thread that wrote to it, where it is blocked
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
     threading.Thread(target=_take_pipe, daemon=True).start()

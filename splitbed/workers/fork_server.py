@@ -17,7 +17,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Self
 
-from splitbed.ending import PYTHON, SIGNALS
+from splitbed.ending import PYTHON, SIGNALS, hear_of_children
 from splitbed.errors import MachineError
 from splitbed.workers.running import Signals, run
 from splitbed.workers.task import work
@@ -208,6 +208,7 @@ def main() -> None:
     """Fork for each task and program that comes on stdin, a socket, until that is closed."""
     ignored = (signal.SIGINT, *SIGNALS, signal.SIGPIPE)
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    hear_of_children()
     gc.disable()  # it imports alone: all that it has stays
     door = socket.socket(fileno=os.dup(0))
     children: dict[int, _Child] = {}

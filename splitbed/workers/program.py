@@ -11,6 +11,7 @@ from pathlib import Path
 
 from splitbed.errors import MachineError
 from splitbed.workers.fork_server import forked, here, safe_path
+from splitbed.workers.inherited import Inherited
 
 
 class Program:
@@ -36,6 +37,7 @@ class Program:
             "folder": here(),
             "path": safe_path(),
             "environment": {**environment},
+            "inherited": vars(Inherited.now()),
         }
         self.returncode: int | None = None
         self._lock = threading.Lock()

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from splitbed.ending import PYTHON, Handler
 from splitbed.workers.allowance import end_with_parent
+from splitbed.workers.inherited import Inherited
 
 Signals = Mapping[signal.Signals, Handler | int | None]
 """How each is handled."""
@@ -69,8 +70,10 @@ def _become(
     folder: str | None,
     path: Sequence[str],
     environment: Mapping[str, str],
+    inherited: Mapping[str, Any],
 ) -> None:
     """As one is that who asks for it starts, but in these namespaces, and with this log."""
+    Inherited(**inherited).take()
     for file, flags, numbers in (
         (os.devnull, os.O_RDONLY, (0,)),
         (log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, (1, 2)),

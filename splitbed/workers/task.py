@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from splitbed.errors import MachineError, NodeError, SplitbedError
 from splitbed.workers.allowance import Allowance, go_first
+from splitbed.workers.inherited import Inherited
 
 Answer = Mapping[str, object]
 """As JSON has it."""
@@ -53,7 +54,8 @@ def work(task: str, given: int, said: int) -> NoReturn:
 
 
 def _answered(task: str, fed: BufferedReader, said: int) -> Answer:
-    asked, allowed, folder = json.loads(fed.readline())
+    asked, allowed, folder, own = json.loads(fed.readline())
+    Inherited(**own).take()
     if folder is not None:
         with suppress(OSError):  # gone meanwhile: so is what was in it
             os.chdir(folder)

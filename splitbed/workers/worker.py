@@ -16,6 +16,7 @@ import msgspec
 from splitbed.errors import MachineError, NodeError, UsageError
 from splitbed.workers.allowance import Allowance
 from splitbed.workers.fork_server import forked, here
+from splitbed.workers.inherited import Inherited
 from splitbed.workers.task import Answer
 from splitbed.workers.wanted import LOOK_S, check_wanted
 
@@ -60,7 +61,9 @@ class Worker:
             unless_fed.callback(self.close)
             for end in (self._given, self._answers):
                 os.set_blocking(end.fileno(), False)
-            self.feed(json.dumps([asked, vars(allowance), here()]).encode() + b"\n")
+            self.feed(
+                json.dumps([asked, vars(allowance), here(), vars(Inherited.now())]).encode() + b"\n"
+            )
             unless_fed.pop_all()
 
     @property

@@ -12,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from splitbed.workers.allowance import Allowance
 from splitbed.workers.fork_server import fork_server
+from splitbed.workers.inherited import Inherited
 from splitbed.workers.worker import Worker
 
 print("begins", flush=True)
@@ -34,6 +35,7 @@ told = {
         for one in (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
         if signal.getsignal(one) is signal.SIG_IGN
     ],
+    "inherited": vars(Inherited.now()),
     "fork_server": fork_server().pid,
 }
 print(json.dumps(told), flush=True)

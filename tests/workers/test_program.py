@@ -55,6 +55,44 @@ def test_it_is_as_one_that_was_started_where_who_asks_is(
     ]
 
 
+_CHANGED = """
+import json, os, resource, signal, sys
+from pathlib import Path
+from splitbed.workers.fork_server import ending_fork_server, fork_server
+from splitbed.workers.inherited import Inherited
+from splitbed.workers.program import Program
+
+with ending_fork_server():
+    fork_server()
+    os.umask(0o27)
+    os.nice(3)
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
+    argv, own = ["3"], {**os.environ, "OWN": ""}
+    program = Program("tests.workers.telling", argv, log=Path(sys.argv[1]), environment=own)
+    print(json.dumps([program.wait(), vars(Inherited.now())]))
+"""
+
+
+def test_it_inherits_of_who_asks_now_who_may_have_been_started_to_ignore_its_children(
+    tmp_path: Path,
+) -> None:
+    asked = [sys.executable, "-c", _CHANGED, str(log := tmp_path / "log")]
+    done = subprocess.run(
+        ["env", "--ignore-signal=CHLD", *asked],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [3, (own := told(log)["inherited"])]
+    assert (own["umask"], own["niceness"]) == (0o27, min(os.nice(0) + 3, 19))
+    assert len(own["cpus"]) == 1
+    assert log.stat().st_mode & 0o777 == 0o640
+
+
 def test_no_ctrl_c_is_for_what_it_is_forked_of() -> None:
     assert os.getpgid(fork_server().pid) != os.getpgid(0)
 
