@@ -31,6 +31,8 @@ _STOP_TIMEOUT_S = 3.0
 _LACKING = MachineError.exit_code
 _LOGGED = re.compile(r"\d{4}-\d\d-\d\dT")  # its log, not what it died of
 _DYING_S = 0.5  # what a process takes to be gone once its peer has seen the connection close
+_AT_ONCE = [(f"grpc.{which}_reconnect_backoff_ms", 100) for which in ("initial", "max")]
+"""A node that starts is called before it listens; gRPC would try again a second later."""
 
 _NEEDS = (
     *("ue_node.cli", "ue_node.planes", "edge_node.cli", "edge_node.planes"),
@@ -76,7 +78,7 @@ class NodeProcess(Node):
             namespaces=self.namespace.files,
         )
         self.scratch.record(self.process.pid)
-        self.channel = grpc.insecure_channel(control, options=CONTROL_OPTIONS)
+        self.channel = grpc.insecure_channel(control, options=[*CONTROL_OPTIONS, *_AT_ONCE])
 
     def stop(self, *, last: bool = True) -> None:
         del last  # the process ends either way
@@ -105,15 +107,17 @@ class NodeProcess(Node):
         return f"the {self.side} node did not answer its start: {error.details()}"
 
     def _refused(self, error: grpc.RpcError) -> None:
-        del error  # how the process ended says more
-        if how := self.ended():
+        assert isinstance(error, grpc.Call)
+        # what has not answered in time mostly starts still; how a process ended says more
+        late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        if how := self.ended(0 if late else _DYING_S):
             lacking = self.process is not None and self.process.returncode == _LACKING
             raise (MachineError if lacking else NodeError)(
                 f"the {self.side} node died at its start{how}"
             )
 
-    def ended(self) -> str:
-        code = self.process.wait(_DYING_S) if self.process else 0
+    def ended(self, within_s: float = _DYING_S) -> str:
+        code = self.process.wait(within_s) if self.process else 0
         if code is None:
             return ""
         said = self.log.read_text(errors="replace").strip().splitlines()
