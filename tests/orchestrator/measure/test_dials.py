@@ -18,7 +18,7 @@ from orchestrator.results.run_folder import DIALS_FILE, RunFolder
 from orchestrator.testbed.interruption import Interruption
 from orchestrator.testbed.testbed import Testbed as Bed
 from splitbed.errors import RunError, UsageError
-from tests.node.loopback import loopback_link, loopback_pair
+from tests.node.loopback import loopback_link, loopback_pair, proved_as_asked
 
 LADDER = (10, 30, 50, 75, 90)
 
@@ -58,7 +58,7 @@ def test_an_order_may_go_down() -> None:
 
 @pytest.fixture(scope="module")
 def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bed]:
-    with loopback_pair(tmp_path_factory.mktemp("dials")) as (pair, model):
+    with proved_as_asked(), loopback_pair(tmp_path_factory.mktemp("dials")) as (pair, model):
         yield Bed(model, loopback_link(), pair, Interruption())
 
 
