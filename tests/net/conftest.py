@@ -9,17 +9,22 @@ import pytest
 from netem.backends import choose, open_link
 from netem.link import Link
 from splitbed.errors import MachineError
-from splitbed.workers.fork_server import ending_fork_server
+from splitbed.workers.fork_server import ending_fork_server, fork_server
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and their children too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True)
-def no_fork_server() -> None:
-    """Tests before left none in this process, whose children some of these look at."""
+@pytest.fixture(scope="module", autouse=True)
+def one_fork_server() -> Iterator[None]:
+    """What nodes need is imported once for a module, and not again for each of its sweeps.
+
+    It is there before what is of one test alone, such as its TMPDIR. A module that looks at the
+    children of this process has that of tests/fork_server.py in its place.
+    """
     with ending_fork_server():
-        pass
+        fork_server()
+        yield
 
 
 @pytest.fixture(scope="session")

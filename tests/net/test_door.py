@@ -8,8 +8,11 @@ import psutil
 import pytest
 
 import splitbed
+from tests.fork_server import no_fork_server
 from tests.node.loopback import LAYERS, small_model
 from tests.shared_machine import blames_the_machine
+
+__all__ = ["no_fork_server"]
 
 pytestmark = pytest.mark.usefixtures("backend")
 

@@ -20,7 +20,10 @@ import pytest
 from netem.backends import open_link
 from netem.link import Link
 from netem.spec import symmetric
+from tests.fork_server import no_fork_server
 from tests.net.traffic import connected
+
+__all__ = ["no_fork_server"]
 
 
 def myself() -> dict[str, object]:

@@ -19,12 +19,16 @@ from netem.doctor import UML
 from netem.namespace import new_namespace
 from netem.spec import symmetric
 from splitbed.errors import LinkError
+from tests.fork_server import no_fork_server
 from tests.shared_machine import until
+
+__all__ = ["no_fork_server"]
 
 HOLD_A_LINK = """
 import sys, time
 from pathlib import Path
 from netem.backends import open_link
+
 with open_link(sys.argv[1], Path(sys.argv[2])):
     print("up", flush=True)
     time.sleep(60)

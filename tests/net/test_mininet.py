@@ -18,9 +18,12 @@ from netem.probe.proof import judge
 from netem.probe.server import ProbeServer
 from netem.spec import Shape, symmetric
 from splitbed.errors import LinkError
+from tests.fork_server import no_fork_server
 from tests.net import guest
 from tests.net.test_lifetime import HOLD_A_LINK, alive
 from tests.shared_machine import until
+
+__all__ = ["no_fork_server"]
 
 TOPOLOGY = Path(__file__).parents[2] / "topologies" / "mininet_pair.py"
 
