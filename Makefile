@@ -62,8 +62,9 @@ nnc: $(STAMP)  ## the model coder nnc: compiles Fraunhofer's nncodec, without wh
 	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation \
 		-r requirements-nnc.lock
 
-attack: $(STAMP)  ## what tests/hostile does to nodes, long (some hours); ARGS=some of it
-	SPLITBED_ATTACK=long $(BIN)/python -m pytest -p no:cacheprovider tests/hostile $(ARGS)
+attack: $(STAMP)  ## what tests/hostile does to nodes, long (some hours), many graphs; ARGS=some of it
+	SPLITBED_ATTACK=long $(BIN)/python -m pytest -p no:cacheprovider tests/hostile \
+		tests/graphs/test_random_graphs.py $(ARGS)
 
 check: setup  ## ruff and mypy
 	$(BIN)/ruff check .

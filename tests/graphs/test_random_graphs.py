@@ -14,8 +14,10 @@ from splitbed.graphs.onnx.graph import load_graph
 from splitbed.graphs.parts import extract, store, write_portable
 from splitbed.tensors import TensorInfo
 from tests.graphs import models
+from tests.hostile.length import LONG
 
 DIMS = [1, 8, 4, 4]
+GRAPHS = 300 if LONG else 20
 OPS = ["Relu", "Neg", "Add", "Sub", "Max", "Conv", "Split", "Constant"]
 
 
@@ -56,7 +58,7 @@ def graphs(draw: st.DrawFn) -> onnx.ModelProto:
     return models.model([*nodes, last], dims(inputs, DIMS), dims(["y", *outputs], DIMS), weights)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=GRAPHS, deadline=None)
 @given(graphs())
 def test_parts_of_any_graph_give_the_bits_of_the_whole(proto: onnx.ModelProto) -> None:
     with TemporaryDirectory() as folder:
@@ -70,7 +72,7 @@ def test_parts_of_any_graph_give_the_bits_of_the_whole(proto: onnx.ModelProto) -
                 np.testing.assert_array_equal(result[name], value, f"{name} at cut {k}")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=GRAPHS, deadline=None)
 @given(graphs())
 def test_no_part_of_any_graph_holds_a_weight_it_does_not_use(proto: onnx.ModelProto) -> None:
     with TemporaryDirectory() as folder:

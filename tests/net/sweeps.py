@@ -13,10 +13,13 @@ import psutil
 import pytest
 
 from tests.node.loopback import small_model
+from tests.orchestrator import once
 from tests.orchestrator.commands import orchestrate
 from tests.shared_machine import AS_USUAL
 
-ORCHESTRATE = [sys.executable, "-m", "orchestrator"]
+AS_A_USER = (sys.executable, "-m", "orchestrator")
+ORCHESTRATE = (sys.executable, once.__file__)
+"""The same, but for what is disturbed and VALID: see tests/orchestrator/commands.py."""
 TIMEOUT_S = 180
 
 
@@ -25,6 +28,7 @@ class Place:
     """A folder of one test, with its own TMPDIR, so that what a run leaves can be seen."""
 
     folder: Path
+    program: tuple[str, ...] = ORCHESTRATE
 
     @property
     def out(self) -> Path:
@@ -42,7 +46,7 @@ class Place:
 
     def argv(self, *options: str) -> list[str]:
         own = ["--model", self.model, "--out", str(self.out), "--no-profile"]
-        return [*ORCHESTRATE, "sweep", *own, *options]
+        return [*self.program, "sweep", *own, *options]
 
     def start(self, *options: str) -> "subprocess.Popen[str]":
         """A sweep in the background, its output kept."""
@@ -59,7 +63,7 @@ class Place:
 
     def sweep(self, *options: str) -> "subprocess.CompletedProcess[str]":
         """A sweep in this process."""
-        return self.orchestrate(*self.argv(*options)[len(ORCHESTRATE) :])
+        return self.orchestrate(*self.argv(*options)[len(self.program) :])
 
     def orchestrate(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """A command in this process, as it is typed: to begin takes a quarter of a small sweep."""

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.measure.racing.again import MOST_IN_VAIN
 from orchestrator.results.judgement.disturbance import MAX_OTHERS_SHARE
-from tests.net.sweeps import Place, ended
+from tests.net.sweeps import AS_A_USER, Place, ended
 from tests.shared_machine import until
 
 pytestmark = pytest.mark.measures
@@ -76,7 +76,7 @@ def remained(place: Place, stdout: str) -> set[str]:
 def test_cells_in_which_every_core_is_busy_are_noticed_measured_again_and_told(
     tmp_path: Path, backend: str
 ) -> None:
-    place = Place(tmp_path)
+    place = Place(tmp_path, AS_A_USER)
     with load() as start:
         process = place.start(*SHORT, "--link-backend", backend)
         until(lambda: place.cells() >= BEFORE, process)
@@ -107,7 +107,7 @@ def test_cells_in_which_every_core_is_busy_are_noticed_measured_again_and_told(
 def test_a_machine_that_is_busy_all_the_time_is_told_of_what_computes_and_given_up_soon(
     tmp_path: Path, backend: str
 ) -> None:
-    place = Place(tmp_path)
+    place = Place(tmp_path, AS_A_USER)
     with load() as start:
         start()
         # by a process of its own: what keeps the machine busy is the tests', and not the sweep's

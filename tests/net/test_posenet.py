@@ -23,7 +23,7 @@ def scenario(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
     """The scenario of two splits at one rate."""
     del backend  # only for its skip
     place = Place(tmp_path_factory.mktemp("scenario"))
-    words = ("10.2", "--split", "13:18,29:2", "--bw", "50", "--out", str(place.out))
+    words = ["10.2", "--split", "13:18,29:2", "--bw", "50", "--runs", "5", "--out", str(place.out)]
     done = place.orchestrate("scenario", "run", *words)
     assert_measured(done, place.out / "sweep")
     (place.folder / "stdout").write_text(done.stdout)

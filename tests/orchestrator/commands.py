@@ -31,13 +31,12 @@ class Ended:
 def orchestrate(*words: str) -> Ended:
     """Run `orchestrate` with these words.
 
-    A signal meanwhile is for the tests, whose process it came to: KeyboardInterrupt. Other tests
-    disturb every cell: what is VALID all the same is not measured again, a third of the time
-    (tests/net/test_disturbed.py shows it, by commands in processes of their own).
+    A signal meanwhile is for the tests, whose process it came to: KeyboardInterrupt. See
+    :func:`valid_once`.
     """
     out, err = _Printed(), _Printed()
     try:
-        with _as_it_was(), _valid_once(), redirect_stdout(out), redirect_stderr(err):
+        with _as_it_was(), valid_once(), redirect_stdout(out), redirect_stderr(err):
             sys.argv = ["orchestrate", *words]
             run_command_line(app)
         code = 0
@@ -76,7 +75,11 @@ def _failed_again(
 
 
 @contextmanager
-def _valid_once() -> Iterator[None]:
+def valid_once() -> Iterator[None]:
+    """What other tests disturbed and is VALID all the same is not measured again, for some 5 s.
+
+    tests/net/test_disturbed.py shows that a user's is.
+    """
     with ExitStack() as patched:
         for module in ("sweep", "racing.visits"):
             name = f"orchestrator.measure.{module}.disturbed_again"

@@ -18,6 +18,7 @@ ASKED = {
     "espcn": "train-espcn --steps 48 --batch 4 --videos 3 --held-out 1",
     **{
         network: f"train-emblems {network} --steps 20 --batch 16 --pictures 32 --every 1"
+        " --held-out 50"
         for network in small.ROWS
     },
 }
