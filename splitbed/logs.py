@@ -12,8 +12,9 @@ from collections.abc import MutableMapping
 from traceback import format_exception
 from typing import Any, Literal, TextIO
 
-# structlog takes Rich where it is, to draw tracebacks that are not drawn here: most of its import
-sys.modules.setdefault("rich", None)  # type: ignore[arg-type]  # as if it were not installed
+# structlog takes Rich where it is, to draw tracebacks that are not drawn here: most of its import.
+# It has no setting for that; None is the import system's own word for what is not to be found
+sys.modules.setdefault("rich", None)  # type: ignore[arg-type]
 import structlog  # noqa: E402
 from structlog.typing import ExcInfo, FilteringBoundLogger, Processor  # noqa: E402
 

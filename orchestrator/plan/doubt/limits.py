@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from orchestrator.plan.doubt import COVERAGE, Doubt
 from orchestrator.plan.grid import Floats
 from orchestrator.plan.prediction import Plan
 from orchestrator.reports.terminal import Line
-from orchestrator.results.statistics.limits import Limit, limits
+from orchestrator.results.statistics.limits import Bools, Limit, limits
 from splitbed.errors import UsageError
 
 Doubts = Sequence[tuple[Limit, Doubt]]
@@ -43,10 +42,9 @@ class Expected:
     high_ms: Floats
 
     @property
-    def within(self) -> npt.NDArray[np.bool_]:
+    def within(self) -> Bools:
         """Whether the limit is kept, surely."""
-        within = np.less_equal if self.limit.most_itself else np.less
-        return np.asarray(within(self.high_ms, self.limit.most_ms))
+        return self.limit.holds(self.high_ms)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from orchestrator.results.statistics.intervals import frames_for
 from splitbed.errors import UsageError, did_you_mean
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Time = Literal["response", "e2e"]
 
 MEDIAN = 0.5
@@ -61,9 +62,13 @@ class Limit:
         came = times_ms[np.isfinite(times_ms)]
         return float(came.mean()) if len(came) else None
 
-    def holds(self, ms: float) -> bool:
-        """Whether so much is within it."""
-        return ms < self.most_ms or (self.most_itself and ms == self.most_ms)
+    @overload
+    def holds(self, ms: float) -> bool: ...
+    @overload
+    def holds(self, ms: Floats) -> Bools: ...
+    def holds(self, ms: float | Floats) -> bool | Bools:
+        """Whether so much is within it; of an array, each."""
+        return ms <= self.most_ms if self.most_itself else ms < self.most_ms
 
 
 def limits(slo: str | Sequence[str]) -> tuple[Limit, ...]:
