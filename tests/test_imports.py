@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MOST_MODULES = 16  # 15, and a face
+MOST_LINES = 300
 ROUGHLY = ("splitbed", "ue_node", "edge_node", "netem", "orchestrator")
 MAY_IMPORT = {
     "splitbed": set(),
@@ -88,6 +89,16 @@ def test_no_folder_has_more_modules_than_a_newcomer_can_look_over() -> None:
         counts = Counter(file.parent for file in (ROOT / package).rglob("*.py"))
         full = {str(f.relative_to(ROOT)): n for f, n in counts.items() if n > MOST_MODULES}
         assert not full
+
+
+def test_no_module_has_more_lines_than_one_noun_takes() -> None:
+    modules = [file for package in ROUGHLY for file in (ROOT / package).rglob("*.py")]
+    lines = {
+        str(file.relative_to(ROOT)): file.read_text().count("\n")
+        for file in modules
+        if not file.stem.endswith(("_pb2", "_pb2_grpc"))  # generated
+    }
+    assert not {file: count for file, count in lines.items() if count > MOST_LINES}
 
 
 def test_any_module_can_be_imported_first() -> None:

@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from orchestrator.adapt.bandwidth import bandwidth_trace
 from orchestrator.adapt.losses import least
+from orchestrator.adapt.named import bandwidth_trace
 from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.adapt.rows import TraceRow, unsteadiness
 from orchestrator.adapt.turns import Turns

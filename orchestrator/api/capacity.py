@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Unpack
 
-from orchestrator.api.options import CapacityWords, Names, Place
+from orchestrator.api.options import Names, Place
+from orchestrator.api.options.words import CapacityWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file

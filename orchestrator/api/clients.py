@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import ClientWords
+from orchestrator.api.options.words import ClientWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file

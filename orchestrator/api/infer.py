@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import InferWords, Place
+from orchestrator.api.options import Place
+from orchestrator.api.options.words import InferWords
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file
 from orchestrator.ask.sweep.config import SweepConfig

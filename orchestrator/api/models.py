@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.options import Place
+from orchestrator.api.options.transit import GrowthWords, IncrementsWords, ModelSweepWords
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file
-from orchestrator.api.transit_options import GrowthWords, IncrementsWords, ModelSweepWords
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.scenarios.transit.clause_10_6 import leave

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import Numbers, Place, PlanWords
+from orchestrator.api.options import Numbers, Place
+from orchestrator.api.options.words import PlanWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file

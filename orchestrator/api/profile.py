@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import Place, ProfileWords
+from orchestrator.api.options import Place
+from orchestrator.api.options.words import ProfileWords
 from orchestrator.api.signature import spelled_out
 from orchestrator.api.torch_model import ModelLike, model_file
 from orchestrator.ask.sweep.config import SweepConfig
-from orchestrator.measure.profile import take_profile
+from orchestrator.measure.profiling.taking import take_profile
 from orchestrator.results.profile import Profile
-from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.site import prepared
 from orchestrator.testbed.testbed import testbed
+from splitbed.media.files import check_new, write_new
 
 
 @spelled_out(ProfileWords)

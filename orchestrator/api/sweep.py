@@ -8,7 +8,8 @@ from threading import Event
 from typing import Unpack
 
 from orchestrator.api.asking import config_of
-from orchestrator.api.options import Place, SweepWords
+from orchestrator.api.options import Place
+from orchestrator.api.options.words import SweepWords
 from orchestrator.api.progress import Follower, Step
 from orchestrator.api.run import Run
 from orchestrator.api.signature import spelled_out

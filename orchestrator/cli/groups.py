@@ -8,7 +8,7 @@ from typing import Annotated, get_args, get_type_hints
 import typer
 
 from orchestrator.api.options import GROUPS, Says
-from orchestrator.api.transit_options import TRANSIT_GROUPS
+from orchestrator.api.options.transit import TRANSIT_GROUPS
 
 Asked = dict[str, object]
 """By name, the options of the groups that were given."""

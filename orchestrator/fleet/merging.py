@@ -20,12 +20,7 @@ from orchestrator.results.archive import extract
 from orchestrator.results.facts import DatasetFacts, InputFacts, ModelFacts
 from orchestrator.results.journal import Journal
 from orchestrator.results.records import CellRecord, Drift, FrameRecord, RunRecord
-from orchestrator.results.run_folder import (
-    PREDICTIONS,
-    PROFILE_FILE,
-    PROFILE_TABLE_FILE,
-    RunFolder,
-)
+from orchestrator.results.run_folder import PREDICTIONS, PROFILE_FILE, PROFILE_TABLE_FILE, RunFolder
 from splitbed.errors import RunError
 
 _ARRIVED, _NUMBER = ".arrived", " #"

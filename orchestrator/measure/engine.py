@@ -20,17 +20,13 @@ from orchestrator.measure.conditions import now
 from orchestrator.measure.dials.finding import read_dials
 from orchestrator.measure.frames import Choosing, Frames, Taken
 from orchestrator.measure.judging import Judging
-from orchestrator.measure.profile import take_outline, take_profile
+from orchestrator.measure.profiling.taking import take_outline, take_profile
 from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.journal import Journal
 from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.records import Accuracy, CellRecord, ClockRecord, Dials
-from orchestrator.results.run_folder import (
-    PROFILE_FILE,
-    PROFILE_TABLE_FILE,
-    RunFolder,
-)
+from orchestrator.results.run_folder import PROFILE_FILE, PROFILE_TABLE_FILE, RunFolder
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
 from splitbed.errors import NodeError, RunError, UsageError

@@ -29,11 +29,7 @@ from orchestrator.offline.rd import (
 )
 from orchestrator.reports.terminal import Line, show_lines, stdout
 from orchestrator.results.columns import csv_text
-from orchestrator.results.run_folder import (
-    RunFolder,
-    check_free,
-    create,
-)
+from orchestrator.results.run_folder import RunFolder, check_free, create
 from splitbed.command import say
 from splitbed.errors import RunError
 

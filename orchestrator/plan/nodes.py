@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator.ask.sweep.config import SweepConfig
-from orchestrator.measure.profile import take_profile
+from orchestrator.measure.profiling.taking import take_profile
 from orchestrator.measure.watcher import Watcher
 from orchestrator.plan.benchmark_csv import ue_profile
 from orchestrator.results.profile import Profile

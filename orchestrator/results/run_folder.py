@@ -256,22 +256,6 @@ class RunFolder:
                     damage.append(f"{file}, line {place}, is damaged and left out")
 
 
-def check_new(file: Path | None) -> None:
-    """Raise UsageError for a file that is there: nothing measured is overwritten."""
-    if file is not None and file.exists():
-        raise UsageError(f"{file} is there already: choose another --out")
-
-
-def write_new(file: Path, text: str) -> None:
-    """Write a file that is not there yet, and the folders to it; UsageError where that fails."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("x") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise UsageError(f"cannot write {file}: {error.strerror}") from None
-
-
 def runs_folder() -> Path:
     """Where a run goes for which no folder is told: $SPLITBED_RUNS, else ``runs/`` here."""
     return Path(os.environ.get("SPLITBED_RUNS") or "runs")

@@ -11,13 +11,14 @@ from orchestrator.ask.scenario_file import Scenario, load_scenario
 from orchestrator.ask.sweep.grid import plan_cells
 from orchestrator.offline.infer import check_annotations
 from orchestrator.results.reading import SWEEP_FOLDER
-from orchestrator.results.run_folder import SCENARIO_FILE, check_free, runs_folder, write_new
+from orchestrator.results.run_folder import SCENARIO_FILE, check_free, runs_folder
 from orchestrator.scenarios.federated import clause_9_3
 from orchestrator.scenarios.quantisation import run as quantisation
 from orchestrator.scenarios.transit import increments, models
 from orchestrator.testbed.site import prepared
 from splitbed.errors import UsageError
 from splitbed.graphs.splits import resolve
+from splitbed.media.files import write_new
 
 TEMPLATE_FILE = "scenario.md"
 OF_ONE_MODEL = ("split", "weights", "width", "runtime", "codec")

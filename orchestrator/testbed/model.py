@@ -1,6 +1,5 @@
 """The model of a sweep: one of the zoo or a file, stored so that both nodes can cut it."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +23,7 @@ from splitbed.flow import DEVICE, Span
 from splitbed.graphs.graph import Graph
 from splitbed.graphs.parts import Part, StoredModel, extract, extract_part, store
 from splitbed.graphs.splits import resolve
+from splitbed.media.files import hash_file
 from splitbed.media.recipes import (
     PictureRecipe,
     Recipe,
@@ -218,7 +218,7 @@ def _facts(
     config: SweepConfig, file: Path, weights: str, graph: Graph, anchor: AnchorModel | None
 ) -> ModelFacts:
     """What is to be said of the model itself."""
-    whole, (sha256, md5) = graph.cuts[0], _hashes(file)
+    whole, hashes = graph.cuts[0], hash_file(file)
     # with other outputs, what the file holds is counted: batch norm is folded there
     counted = config.width == 1 and not (config.weights and anchor and anchor.any_outputs)
     return ModelFacts(
@@ -228,8 +228,8 @@ def _facts(
         parameters=anchor.parameters if anchor and counted else whole.edge_params,
         macs=whole.edge_macs,
         bytes=file.stat().st_size,
-        sha256=sha256,
-        md5=md5,
+        sha256=hashes["sha256"],
+        md5=hashes["md5"],
         drawing=tuple(graph.drawing),
         conversion=graph.conversion,
     )
@@ -288,14 +288,4 @@ def _device(file: Path, whole: Graph, folder: Path) -> StoredModel:
 
 
 def _device_facts(file: Path) -> DeviceFacts:
-    sha256, md5 = _hashes(file)
-    return DeviceFacts(name=file.stem, bytes=file.stat().st_size, sha256=sha256, md5=md5)
-
-
-def _hashes(file: Path) -> tuple[str, str]:
-    with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-        stream.seek(0)
-        # md5 because clause 2 asks for it; it protects nothing
-        md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
-    return sha256, md5.hexdigest()
+    return DeviceFacts(name=file.stem, bytes=file.stat().st_size, **hash_file(file))

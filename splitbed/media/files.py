@@ -1,4 +1,4 @@
-"""Files read and hashed, with errors that name them."""
+"""Files that somebody named, read, hashed and written, with errors that name them."""
 
 import errno
 import hashlib
@@ -76,3 +76,19 @@ def check_plain(path: Path) -> None:
     """Raise UsageError for what is there and has no end, where another is to open it."""
     if not path.is_file() and path.exists():
         raise UsageError(f"cannot read {path}: {_NOT_PLAIN}")
+
+
+def check_new(file: Path | None) -> None:
+    """Raise UsageError for a file that is there: nothing measured is overwritten."""
+    if file is not None and file.exists():
+        raise UsageError(f"{file} is there already: choose another --out")
+
+
+def write_new(file: Path, text: str) -> None:
+    """Write a file that is not there yet, and the folders to it; UsageError where that fails."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {file}: {error.strerror}") from None

@@ -14,7 +14,7 @@ from splitbed.node.stations.neighbours import Neighbours
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stations.references import References
 from splitbed.node.stations.service import StationsService
-from splitbed.node.stream import Dialled
+from splitbed.node.streams.connection import Dialled
 from splitbed.security.access import read_token
 from splitbed.v1 import nodes_pb2_grpc as rpc
 

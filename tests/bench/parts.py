@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.ask.sweep.config import sweep_config
-from orchestrator.measure.profile import chosen, take_profile
+from orchestrator.measure.profiling.taking import chosen, take_profile
 from orchestrator.plan.doubt import ELSEWHERE, LONG_MS
 from orchestrator.results.prediction import DOWN_MS, UP_MS
 from orchestrator.results.profile import Profile

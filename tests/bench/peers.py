@@ -27,7 +27,8 @@ import numpy.typing as npt
 import zmq
 
 from splitbed.node.running import GRPC_EXPERIMENTS
-from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.node.stream import Stream
+from splitbed.node.streams.connection import Dialled, streams
 from splitbed.runtime.memory import keep_freed_memory
 from splitbed.v1.tensors_pb2 import FrameHeader, Header
 from splitbed.wire import CHANNEL_OPTIONS

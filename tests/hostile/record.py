@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from netem.spec import symmetric
 from orchestrator.ask.sweep.config import sweep_config
-from orchestrator.measure.profile import take_profile
+from orchestrator.measure.profiling.taking import take_profile
 from orchestrator.testbed.loading.assignments import assignment_messages
 from orchestrator.testbed.nodes.node import prove
 from splitbed.v1 import inference_pb2, nodes_pb2

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from orchestrator.adapt.bandwidth import bandwidth_trace
+from orchestrator.adapt.named import bandwidth_trace
 from orchestrator.ask.devices import PROFILES, load_profile
 from orchestrator.ask.scenario_file import SCENARIOS, load_scenario
 from orchestrator.ask.sweep.config import sweep_config

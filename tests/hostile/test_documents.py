@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from orchestrator.adapt.bandwidth import bandwidth_trace
+from orchestrator.adapt.named import bandwidth_trace
 from orchestrator.ask.load import load_named
 from orchestrator.ask.topology import load_topology
 from orchestrator.measure.calibration.record import read_calibration

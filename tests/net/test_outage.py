@@ -11,7 +11,8 @@ import pytest
 
 from netem.link import Link
 from netem.spec import symmetric
-from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
+from orchestrator.adapt.bandwidth import BandwidthTrace
+from orchestrator.adapt.named import bandwidth_trace
 from orchestrator.adapt.replay import LinkReplay
 from tests.shared_machine import within
 

@@ -41,7 +41,7 @@ from splitbed.node.parts.coded import Feeding, decoding, pack_coded
 from splitbed.node.parts.fetch import IN_VAIN, Fetch
 from splitbed.node.stations.data import DataService
 from splitbed.node.stations.passing import Passing
-from splitbed.node.stream import Dialled
+from splitbed.node.streams.connection import Dialled
 from splitbed.runtime.trial import KNOWN
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import Delivery, PartPiece

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from netem.spec import symmetric
 from orchestrator.ask.sweep.config import SweepConfig, sweep_config
-from orchestrator.measure.profile import take_outline, take_profile
+from orchestrator.measure.profiling.taking import take_outline, take_profile
 from orchestrator.results.profile import Profile
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.nodes.pair import Pair

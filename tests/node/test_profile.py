@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.ask.sweep.config import sweep_config
-from orchestrator.measure.profile import take_outline, take_profile
+from orchestrator.measure.profiling.taking import take_outline, take_profile
 from orchestrator.results.rows import known
 from splitbed.v1 import nodes_pb2
 from tests.node.loopback import LAYERS, Splits, loopback_pair

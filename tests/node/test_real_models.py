@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from orchestrator.ask.sweep.config import sweep_config
-from orchestrator.measure.profile import take_profile
+from orchestrator.measure.profiling.taking import take_profile
 from tests.graphs import models
 from tests.graphs.test_faults import CUT, FAULTS
 from tests.node.loopback import Splits, loopback_pair

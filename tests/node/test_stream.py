@@ -18,9 +18,10 @@ from splitbed.messages import messages, padding
 from splitbed.node.calls import slots
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.slots import Slots
-from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.node.stream import Stream
 from splitbed.node.streams import call
 from splitbed.node.streams.call import DrivenCall, QueuedCall, open_call
+from splitbed.node.streams.connection import Dialled, streams
 from splitbed.security.access import Guard, server_credentials
 from splitbed.security.authority import issue_authority
 from splitbed.tensors import TensorInfo, Tensors

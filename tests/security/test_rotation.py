@@ -17,7 +17,8 @@ from splitbed.errors import NodeError, UsageError
 from splitbed.node.calls.door import Door, Inline
 from splitbed.node.calls.slots import Slots
 from splitbed.node.config import Tls
-from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.node.stream import Stream
+from splitbed.node.streams.connection import Dialled, streams
 from splitbed.security import certificates
 from splitbed.security.access import Guard, server_credentials
 from splitbed.security.authority import issue_authority

@@ -69,7 +69,8 @@ def profile(
     from orchestrator.api.asking import config_of
     from orchestrator.api.profile import run_profile
     from orchestrator.cli.show.profile import show_profile
-    from orchestrator.results.run_folder import check_new, runs_folder, write_new
+    from orchestrator.results.run_folder import runs_folder
+    from splitbed.media.files import check_new, write_new
 
     check_new(out)
     with alive("profiling the nodes"):

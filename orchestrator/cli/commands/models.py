@@ -13,7 +13,7 @@ from orchestrator.api.options import (
     NodeWords,
     SplitWords,
 )
-from orchestrator.api.transit_options import GrowWords, IncrementWords, TransitWords
+from orchestrator.api.options.transit import GrowWords, IncrementWords, TransitWords
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import MODEL, Json, Model, option
 from orchestrator.cli.watch.heartbeat import alive

@@ -34,7 +34,7 @@ def report(
     """Make the report.html of a run, or tables of it; hold it to limits."""
     from orchestrator.checks.threshold import parse
     from orchestrator.results.kinds import transit_folders
-    from orchestrator.results.run_folder import check_new
+    from splitbed.media.files import check_new
 
     limits = [parse(text) for text in threshold or ()]
     if not (tr or format or limits) and transit_folders(run):

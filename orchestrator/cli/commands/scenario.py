@@ -13,7 +13,7 @@ from orchestrator.api.options import (
     RunWords,
     SplitWords,
 )
-from orchestrator.api.transit_options import TransitWords
+from orchestrator.api.options.transit import TransitWords
 from orchestrator.cli.groups import Asked, grouped
 from orchestrator.cli.options import Images, Metrics, Otlp, option
 from splitbed.command import Commands, say

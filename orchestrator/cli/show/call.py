@@ -7,8 +7,8 @@ from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.offline.call import points
 from orchestrator.reports.terminal import Line, rounded, show_lines
 from orchestrator.results.columns import csv_text
-from orchestrator.results.run_folder import check_new, write_new
 from splitbed.command import say
+from splitbed.media.files import check_new, write_new
 
 _HEADS = {
     "upscaler": "upscaler",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.checks.verify import Verification, to_csv, verify
-from orchestrator.results.run_folder import check_new, write_new
 from orchestrator.testbed.local import local_model
 from splitbed.command import say
 from splitbed.errors import RunError
 from splitbed.graphs.graph import why_runs_differ
+from splitbed.media.files import check_new, write_new
 
 
 def run_verify(config: SweepConfig, out: Path | None, *, as_json: bool) -> int:

@@ -1,12 +1,11 @@
 """The columns of a row beyond the main ones: the second block of summary.csv.
 
-It ends with those of :mod:`orchestrator.results.columns.trust`.
+Behind these are those of :mod:`orchestrator.results.columns.accuracy`.
 """
 
 from typing import Annotated
 
 from orchestrator.ask.split_point import NETWORK_ANCHOR
-from orchestrator.ask.sweep.options import MAX_DROP
 from orchestrator.results.columns import Column
 from orchestrator.results.columns.main import (
     NO_ANCHOR,
@@ -18,13 +17,8 @@ from orchestrator.results.columns.main import (
     MainColumns,
     Number,
 )
-from splitbed.metrics.resampling import MIN_PICTURES
 
 NOT_DELIVERED = "nothing was delivered: --no-delivery"
-NOT_JUDGED = "nothing was judged: the results were too large to be brought back, or no cell ended"
-NO_DROP = f"{NOT_JUDGED}; of fewer than {MIN_PICTURES} pictures; or by an earlier version"
-NOT_SEARCHED = "the number was given, or the codec has none"
-NOT_JUDGED_THERE = "nothing was judged there"
 ONE_UE = "one UE has the link, or no frame ended"
 NOT_SHARED = "no part of the edge is shared (load.md), or no frame ended"
 ONE_CLOCK = "all nodes share a clock, or no frame ended"
@@ -33,7 +27,7 @@ Text = str | None
 
 
 class FurtherColumns(MainColumns, frozen=True, kw_only=True):
-    """What a row says besides, of its cell as asked, of its link and its accuracy."""
+    """What a row says besides, of its cell as asked and of its link."""
 
     reason: Annotated[str, Column("why it does not count, or what to know of it; else nothing")]
     weights: Annotated[str, Column("where the weights are from")]
@@ -263,63 +257,5 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
             "how many nodes of such parts compute in which type, as a run tells, and how many "
             "`casts` change it: `ue: int8 21, casts 4`",
             empty=f"{NOT_LOADED}, the runtime does not tell, or all is as the model is",
-        ),
-    ] = None
-    accuracy_metric: Annotated[Text, Column("what accuracy is", empty=NOT_JUDGED)] = None
-    accuracy: Annotated[
-        Number, Column("what the row reaches", empty=NOT_JUDGED, head="accuracy")
-    ] = None
-    accuracy_drop: Annotated[
-        Number, Column("how much less than the whole model that is", empty=NOT_JUDGED, head="drop")
-    ] = None
-    accuracy_frames: Annotated[
-        Count,
-        Column("over how many inputs that is", empty=f"{NOT_JUDGED}; or by an earlier version"),
-    ] = None
-    accuracy_drop_low: Annotated[
-        Number, Column("lower end of its 95 % interval, over pictures", empty=NO_DROP)
-    ] = None
-    accuracy_drop_high: Annotated[Number, Column("upper end of it", empty=NO_DROP)] = None
-    accuracy_link_diff: Annotated[
-        Number,
-        Column(
-            "largest difference of a result that came over the link from the one that was judged",
-            empty="the row is lossless, no such frame was judged, or by an earlier version",
-        ),
-    ] = None
-    target: Annotated[
-        Text, Column("what the codec's number was searched for", empty=NOT_SEARCHED)
-    ] = None
-    target_frames: Annotated[
-        Count, Column("on how many calibration frames", empty=NOT_SEARCHED)
-    ] = None
-    target_kbit: Annotated[
-        Number, Column("what crosses there for a frame, the mean", "kbit", NOT_SEARCHED)
-    ] = None
-    target_drop: Annotated[
-        Number, Column("accuracy lost there", empty=f"{NOT_SEARCHED}; or {NOT_JUDGED_THERE}")
-    ] = None
-    target_drop_high: Annotated[
-        Number,
-        Column(
-            "upper end of its 95 % interval, which is held against a target",
-            empty=f"{NOT_SEARCHED}; or {NOT_JUDGED_THERE}; of fewer than {MIN_PICTURES} pictures",
-        ),
-    ] = None
-    max_drop: Annotated[
-        float, Column("how much less it may be for the row to be recommended, as asked")
-    ] = MAX_DROP
-    result_bytes: Annotated[Count, Column("size of the results, mean", "bytes", NO_FRAME)] = None
-    frame_kbit: Annotated[
-        Number, Column("what crosses for a frame, on all hops, without headers", "kbit", NO_FRAME)
-    ] = None
-    bitrate_mbit: Annotated[
-        Number, Column("that at the frame rate of --fps", "Mbit/s", NO_FRAME)
-    ] = None
-    kbit_vs_network_anchor: Annotated[
-        Number,
-        Column(
-            "that over the least of the network anchors that are as accurate",
-            empty=f"{NO_ANCHOR}; or it sends nothing",
         ),
     ] = None

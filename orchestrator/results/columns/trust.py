@@ -4,7 +4,7 @@ from typing import Annotated
 
 from orchestrator.ask.flow import UPLINK
 from orchestrator.results.columns import Column
-from orchestrator.results.columns.further import FurtherColumns
+from orchestrator.results.columns.accuracy import AccuracyColumns
 from orchestrator.results.columns.main import NO_FRAME, Count, Number
 
 NOT_COUNTED = "the kernel does not tell, the nodes are elsewhere, or the cell failed"
@@ -13,7 +13,7 @@ MEASURED = "the cell was measured"
 Text = str | None
 
 
-class TrustColumns(FurtherColumns, frozen=True, kw_only=True):
+class TrustColumns(AccuracyColumns, frozen=True, kw_only=True):
     """Intervals of its times, what was at work on the machine, whether they are predicted."""
 
     e2e_low_ms: Annotated[

@@ -11,7 +11,7 @@ from splitbed.node.answering import answering, given_up
 from splitbed.node.delivery import CutPart, Decode, receive, span_of
 from splitbed.node.host import NodeHost
 from splitbed.node.parts.fetch import Fetch
-from splitbed.node.stream import Dialled
+from splitbed.node.streams.connection import Dialled
 from splitbed.telemetry import MODELS
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc

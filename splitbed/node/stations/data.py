@@ -9,7 +9,8 @@ from splitbed.flow import Span
 from splitbed.node.answering import answering
 from splitbed.node.delivery import Parcel, span_of
 from splitbed.node.stations.passing import Passing
-from splitbed.node.stream import Stream, streams
+from splitbed.node.stream import Stream
+from splitbed.node.streams.connection import streams
 from splitbed.node.tcp import pin_cubic
 from splitbed.v1 import nodes_pb2, nodes_pb2_grpc
 from splitbed.v1.nodes_pb2 import PartPiece

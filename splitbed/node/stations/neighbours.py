@@ -10,7 +10,8 @@ from threading import Lock
 
 from splitbed.errors import NodeError
 from splitbed.node.stations.assignment import Assignment
-from splitbed.node.stream import Dialled, Stream
+from splitbed.node.stream import Stream
+from splitbed.node.streams.connection import Dialled
 from splitbed.node.streams.senders import Senders
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Header, Hello

@@ -29,7 +29,8 @@ from splitbed.node.stations.assignment import station_message
 from splitbed.node.stations.frames import Frames
 from splitbed.node.stations.passing import Passing
 from splitbed.node.stations.references import References
-from splitbed.node.stream import Dialled, Stream
+from splitbed.node.stream import Stream
+from splitbed.node.streams.connection import Dialled
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage

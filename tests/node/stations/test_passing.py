@@ -20,7 +20,8 @@ from splitbed.flow import Station
 from splitbed.graphs.parts import StoredModel
 from splitbed.node.serve import InFlight
 from splitbed.node.stations.passing import Passing
-from splitbed.node.stream import Dialled, Stream, streams
+from splitbed.node.stream import Stream
+from splitbed.node.streams.connection import Dialled, streams
 from splitbed.security.access import server_credentials
 from splitbed.security.authority import issue_authority
 from splitbed.tensors import Tensors

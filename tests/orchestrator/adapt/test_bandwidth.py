@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from netem.wire import wire_bytes
-from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
+from orchestrator.adapt.bandwidth import BandwidthTrace
+from orchestrator.adapt.named import bandwidth_trace
 from splitbed.errors import UsageError
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from orchestrator.adapt.arms import Arm
-from orchestrator.adapt.bandwidth import BandwidthTrace, bandwidth_trace
+from orchestrator.adapt.bandwidth import BandwidthTrace
 from orchestrator.adapt.forecast import RateForecast
+from orchestrator.adapt.named import bandwidth_trace
 from orchestrator.adapt.policies import Policy, PolicySetting, new_policy
 from orchestrator.adapt.rows import TraceRow
 from orchestrator.ask.configuration import Configuration

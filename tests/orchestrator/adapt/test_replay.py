@@ -7,7 +7,7 @@ import pytest
 
 from netem.link import Rates, ShapedLink
 from netem.spec import LinkSpec, symmetric
-from orchestrator.adapt.bandwidth import bandwidth_trace
+from orchestrator.adapt.named import bandwidth_trace
 from orchestrator.adapt.replay import LinkReplay
 from splitbed.errors import LinkError
 from tests.shared_machine import until

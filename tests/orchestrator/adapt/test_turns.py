@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 
 from orchestrator.adapt.arms import Arm, FrameOutcome
-from orchestrator.adapt.bandwidth import bandwidth_trace
+from orchestrator.adapt.named import bandwidth_trace
 from orchestrator.adapt.policies import PolicySetting, new_policy, policy_names
 from orchestrator.adapt.run import TABLE_FILE, TRACE_FILE, TraceOptions, TraceRun, names_of
 from orchestrator.adapt.turns import Turns

@@ -16,7 +16,7 @@ import pytest
 
 import splitbed
 from netem.spec import symmetric
-from orchestrator.api.options import SweepWords
+from orchestrator.api.options.words import SweepWords
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep.cell import Cell
 from orchestrator.ask.sweep.config import SweepConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.measure.profile import chosen
+from orchestrator.measure.profiling.taking import chosen
 from orchestrator.plan.nodes import read_nodes
 from orchestrator.results.profile import (
     PUBLISHED_COLUMNS,

@@ -12,12 +12,7 @@ from orchestrator.results.judgement.verdict import judge_run
 from orchestrator.results.prediction import DOWN_MS, UP_MS
 from orchestrator.results.records import CellRecord, FrameRecord
 from orchestrator.results.rows import COLUMNS, known
-from orchestrator.results.run_folder import (
-    CELLS_FILE,
-    PROFILE_FILE,
-    SAMPLES_FILE,
-    RunFolder,
-)
+from orchestrator.results.run_folder import CELLS_FILE, PROFILE_FILE, SAMPLES_FILE, RunFolder
 from orchestrator.results.tables import summary_csv
 from tests.orchestrator.measure.test_profile import profile
 from tests.orchestrator.written import add_frame, change_run, rows, write_run

@@ -1,19 +1,10 @@
-"""Takes the profiles of a flow's nodes (clause 10.2.7), in processes of their own there.
-
-    whole model, then each layer alone       what a layer's share of the whole is
-    real parts, open at once, run by turns   what the ends of parts and waiting add to their layers
-    whole model alone, for a race            its layers' shares are told by what they compute
+"""Takes the profiles of a flow's nodes, one after another, and makes one profile of them.
 
 Nodes on one machine with as many threads share what is of the whole model and of its layers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import chain, pairwise
-from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from netem.wire import Segment, tcp_segment
@@ -23,37 +14,19 @@ from orchestrator.ask.precision import FP32
 from orchestrator.ask.sweep.config import SweepConfig
 from orchestrator.ask.sweep.grid import configurations, heads_of
 from orchestrator.ask.topology import kind_of
-from orchestrator.results.profile import CutSizes, NodeProfile, PartTime, Profile, Span
+from orchestrator.measure.profiling.node import Asked, outlined, profiled
+from orchestrator.results.profile import CutSizes, NodeProfile, Profile
 from orchestrator.testbed.loading.parts import HELD_BYTES
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.nodes.pair import Pair
 from splitbed import flow
 from splitbed.codecs import RAW
-from splitbed.errors import NodeError
-from splitbed.graphs.parts import extract_part, extract_span
-from splitbed.node.delivery import CutPart, Parcel, pack
-from splitbed.runtime.part_profile import PartProfile, layer_times
-from splitbed.v1 import nodes_pb2
+from splitbed.graphs.parts import extract_span
 
-RUNS, WARMUP = 6, 1
-OUTLINE_RUNS = 2
-TURNS = 7
 MOST_PARTS = 8
 """Cuts whose parts are run; the whole model besides."""
 
-Range = tuple[int, int]
 Each = TypeVar("Each")
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A node, and the parts that it is to run by turns, the whole model among them."""
-
-    name: str
-    threads: int
-    parts: Sequence[flow.Span]
-    outputs: tuple[int, ...] = ()
-    """Of its head, where it has but one."""
 
 
 def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
@@ -68,8 +41,8 @@ def take_profile(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     heads = _heads(config, model)
     for name, parts in _parts(config, model, pair).items():
         told = () if _alike(name, config, pair) else spans
-        asked = _Asked(name, _threads(name, config), parts, heads.get(name, ()))
-        taken[name] = _of_node(asked, told, model, pair)
+        asked = Asked(name, _threads(name, config), parts, heads.get(name, ()))
+        taken[name] = profiled(asked, told, model, pair)
     # what slowed one of them for a while was not the node
     whole = taken[pair.holder]
     alike = [name for name in taken if name == pair.holder or _alike(name, config, pair)]
@@ -91,13 +64,15 @@ def take_outline(config: SweepConfig, model: SweptModel, pair: Pair) -> Profile:
     (:data:`orchestrator.results.profile.SHARE_DOUBT`). Parts are not cut, so that their sizes are
     not known.
     """
+    places = _places(model)
+    spans = [*pairwise(places)]
     taken: dict[str, NodeProfile] = {}
     heads = _heads(config, model)
     for name in _parts(config, model, pair):
         alike = _alike(name, config, pair) and name not in heads
-        asked = _Asked(name, _threads(name, config), (), heads.get(name, ()))
-        taken[name] = taken[pair.holder] if alike else _outline(asked, model, pair)
-    sizes = [CutSizes(k=k, intermediate_bytes=_crossing(model, k)) for k in _places(model)]
+        asked = Asked(name, _threads(name, config), (), heads.get(name, ()))
+        taken[name] = taken[pair.holder] if alike else outlined(asked, spans, model, pair)
+    sizes = [CutSizes(k=k, intermediate_bytes=_crossing(model, k)) for k in places]
     return _profile(taken, pair, sizes).replaced(outline=True)
 
 
@@ -138,21 +113,6 @@ def _heads(config: SweepConfig, model: SweptModel) -> dict[str, tuple[int, ...]]
     """Which outputs each user makes, where these are not all."""
     users = zip(FLOWS[config.flow].users, heads_of(config, model.graph), strict=True)
     return {user: outputs for user, outputs in users if outputs}
-
-
-def _outline(asked: _Asked, model: SweptModel, pair: Pair) -> NodeProfile:
-    (whole,) = _run(asked, OUTLINE_RUNS, [_whole(asked, model)], model, pair)
-    spans = [*pairwise(_places(model))]
-    work = [model.work(span) * model.needed(span, asked.outputs) for span in spans]
-    layers = [
-        _span(model, *span, ms=own * whole.steady_ms / sum(work))
-        for span, own in zip(spans, work, strict=True)
-    ]
-    return NodeProfile(
-        steady_ms=whole.steady_ms,
-        paced_ms=whole.paced_ms or whole.steady_ms,
-        layers=tuple(layers),
-    )
 
 
 def _with_layers(
@@ -205,96 +165,6 @@ def _runnable(model: SweptModel, cuts: Iterable[int]) -> bool:
 
 def _most_parts(model: SweptModel) -> int:
     return min(MOST_PARTS, HELD_BYTES // max(model.file_bytes, 1))
-
-
-def _whole(asked: _Asked, model: SweptModel) -> flow.Span:
-    return flow.Span(0, model.graph.n, asked.outputs)
-
-
-def _of_node(asked: _Asked, spans: Sequence[Range], model: SweptModel, pair: Pair) -> NodeProfile:
-    needed = [span for span in spans if model.needed(span, asked.outputs)]
-    every = [_whole(asked, model), *(flow.Span(*span) for span in needed)]
-    whole, *alone = _run(asked, RUNS, every, model, pair)
-    parts: list[PartTime] = []
-    waited: list[float] = []
-    # what a part computes a size from may not be made up: its layers predict it then
-    with suppress(NodeError):
-        ran = _run(asked, TURNS, asked.parts, model, pair, by_turns=True) if asked.parts else []
-        parts = [
-            PartTime(first=part.first, last=part.last, ms=one.steady_ms)
-            for part, one in zip(asked.parts, ran, strict=True)
-        ]
-        waited = [one.waited_share for one in ran if one.waited_share is not None]
-    took = dict(zip(needed, layer_times(whole, alone) if alone else (), strict=True))
-    return NodeProfile(
-        init_ms=whole.init_ms,
-        warmup_ms=whole.first_ms,
-        steady_ms=whole.steady_ms,
-        paced_ms=whole.paced_ms or whole.steady_ms,
-        init_memory_bytes=whole.init_memory_bytes or 0,
-        overall_memory_bytes=whole.overall_memory_bytes or 0,
-        layers=tuple(_span(model, *span, ms=took.get(span, 0.0)) for span in spans),
-        parts=tuple(parts),
-        waited_share=median(waited) if waited else 0.0,
-    )
-
-
-def _span(model: SweptModel, first: int, last: int, ms: float) -> Span:
-    layers = model.graph.layers[first:last]
-    op = "+".join(layer.op for layer in layers)
-    return Span(first=first, last=last, name=layers[0].name, op=op, ms=ms)
-
-
-def _run(
-    asked: _Asked,
-    runs: int,
-    parts: Sequence[flow.Span],
-    model: SweptModel,
-    pair: Pair,
-    *,
-    by_turns: bool = False,
-) -> list[PartProfile]:
-    options = nodes_pb2.ProfileOptions(
-        threads=asked.threads, warmup=WARMUP, runs=runs, by_turns=by_turns
-    )
-    with TemporaryDirectory(dir=model.stored.folder) as folder:
-        # packed before any is sent: gRPC would not say what went wrong in its iterator
-        parcels = [*_parcels(parts, model, Path(folder))]
-        reply = pair.profile(asked.name, _pieces(options, parcels))
-    return [
-        PartProfile(
-            part.init_ms,
-            part.first_ms,
-            part.steady_ms,
-            part.min_ms,
-            part.paced_ms,
-            part.init_memory_bytes,
-            part.overall_memory_bytes,
-            part.waited_share if part.HasField("waited_share") else None,
-        )
-        for part in reply.parts
-    ]
-
-
-def _parcels(parts: Sequence[flow.Span], model: SweptModel, folder: Path) -> Iterator[Parcel]:
-    for index, span in enumerate(parts):
-        part = (
-            extract_part(model.stored, *span[:3])
-            if span.outputs
-            else extract_span(model.stored, span.first, span.last)
-        )
-        (own := folder / str(index)).mkdir()
-        yield pack(CutPart(part, span, model.info), own)
-        part.remove()
-
-
-def _pieces(
-    options: nodes_pb2.ProfileOptions, parcels: list[Parcel]
-) -> Iterator[nodes_pb2.ProfilePiece]:
-    yield nodes_pb2.ProfilePiece(options=options)
-    for parcel in parcels:
-        for piece in parcel.pieces():
-            yield nodes_pb2.ProfilePiece(piece=piece)
 
 
 def _sizes(model: SweptModel, k: int) -> CutSizes:

@@ -1,0 +1,1 @@
+"""Profiles of nodes: what each is to run, and what it took."""
