@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from types import FrameType
@@ -46,7 +47,7 @@ def run_command_line(app: Callable[[], object], *, service: bool = False) -> Non
         sys.stderr.write(f"error: {printable(shorten(str(error), _MOST_WORDS))}\n")
         sys.exit(error.exit_code)
     except OSError as error:
-        told = printable(str(error))
+        told = printable(str(error)) + _temporary_files(error)
         sys.stderr.write(f"error: {told}: make room, or give a place that can be written\n")
         sys.exit(1)
     except MemoryError:
@@ -55,6 +56,15 @@ def run_command_line(app: Callable[[], object], *, service: bool = False) -> Non
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         sys.exit(INTERRUPTED)
+
+
+def _temporary_files(error: OSError) -> str:
+    """Where they are, for an error that does not say where it was, as that of a write."""
+    from tempfile import gettempdir
+
+    with suppress(OSError):  # nothing at all can be written
+        return "" if error.filename else f" (temporary files are in {gettempdir()})"
+    return ""
 
 
 def printable(text: str) -> str:

@@ -18,17 +18,38 @@ YIELDING = 10
 
 
 _CACHE = "SPLITBED_CACHE"
+_PYTESTS = "PYTEST_DEBUG_TEMPROOT"
+"""Where pytest makes its own folders, of which it keeps those of tests that failed."""
+LEAST_FREE_GB = 2.0
+"""What the tests take at most; what a full disk fails by says little of the tests."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A cache of the tests' own, which all workers share; byte code of what hundreds import.
+    """Temporary files and a cache of the tests' own, which all workers share, and which go again.
 
-    One that was there before may hold what was drawn by code as it was then.
+    A cache that was there before may hold what was drawn by code as it was then. What a killed
+    process leaves in TMPDIR, nobody else would remove. Byte code of what hundreds import is kept.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        os.environ[_CACHE] = tempfile.mkdtemp(prefix="splitbed-tests-")
-        config.add_cleanup(lambda: shutil.rmtree(os.environ.pop(_CACHE), ignore_errors=True))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        return
+    usual = tempfile.gettempdir()
+    if (free_gb := shutil.disk_usage(usual).free / 1e9) < LEAST_FREE_GB:
+        told = f"{usual} has {free_gb:.1f} GB free, the tests take up to {LEAST_FREE_GB:.0f} GB"
+        pytest.exit(f"{told}: make room, or set TMPDIR", returncode=3)
+    os.environ.setdefault(_PYTESTS, usual)
+    own = tempfile.mkdtemp(prefix="splitbed-tests-")
+    Path(own).chmod(0o1777)  # tests become other users
+    os.environ["TMPDIR"] = tempfile.tempdir = own
+    os.environ[_CACHE] = tempfile.mkdtemp(prefix="cache-")
+    config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A disk that is full by now, which tests failed by that never asked for one."""
+    if (free := shutil.disk_usage(usual := os.environ[_PYTESTS]).free) < LEAST_FREE_GB * 1e8:
+        full = f"the disk of {usual} is full ({free / 1e6:.0f} MB free): make room, test again"
+        terminalreporter.write_line(full, red=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

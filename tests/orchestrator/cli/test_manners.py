@@ -1,5 +1,6 @@
 """How every command behaves: help, version, completion, widths, names from elsewhere."""
 
+import errno
 import inspect
 import io
 import os
@@ -153,6 +154,22 @@ def test_an_error_that_names_a_file_commands_no_terminal(tmp_path: Path) -> None
     assert done.code == 2
     assert PRETTY in done.err
     assert "\x1b" not in done.err
+
+
+def test_a_full_disk_is_told_in_a_line_with_where_temporary_files_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("orchestrator.cli.show.catalogues.models", full)
+    done = orchestrate("models")
+    assert done.code == 1
+    assert done.err == (
+        f"error: [Errno 28] No space left on device (temporary files are in {tmp_path}): "
+        "make room, or give a place that can be written\n"
+    )
 
 
 def test_ordinary_text_stays_as_it_is() -> None:
