@@ -159,7 +159,7 @@ def test_an_error_that_names_a_file_commands_no_terminal(tmp_path: Path) -> None
 def test_a_full_disk_is_told_in_a_line_with_where_temporary_files_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*, as_json: bool) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
