@@ -11,8 +11,9 @@ import pytest
 
 from splitbed.codecs.klt import Kind
 from splitbed.codecs.klt.coding import TOTAL, Book
-from splitbed.codecs.klt.symbols import Order
-from splitbed.codecs.klt.tables import order_of, read
+from splitbed.codecs.klt.inter import DIFFERENCE, Before
+from splitbed.codecs.klt.order import Order
+from splitbed.codecs.klt.tables import groups_of, read
 from splitbed.codecs.klt.transform import JOINT, MOST_LEVEL, Layout
 from splitbed.codecs.stage import Setting, Stage
 from splitbed.errors import NodeError, UsageError
@@ -160,14 +161,50 @@ def test_bytes_are_the_tables_cross_entropy(frames: list[Floats]) -> None:
     info = info_of(frames[0])
     tables = read(table, Layout.of(info, setting), inter=False)
     (codebook,), transform = tables.codebooks, tables.transform
-    order = order_of(codebook.classes, len(codebook.books), transform)
+    order = groups_of(codebook, transform).order()
     bits = nbytes = 0.0
     for frame in frames[SEEN:]:
         coefficients = transform.coefficients(frame)
         assert coefficients is not None
-        bits += entropy(np.rint(coefficients).ravel()[order.places], order, codebook.books)
+        bits += entropy(order.of(np.rint(coefficients)), order, codebook.books)
         nbytes += KLT(info, setting, STEP).encode(frame).nbytes
     assert 0.99 < 8 * nbytes / bits < 1.03
+
+
+def changing(*, frames: int) -> list[Floats]:
+    """Maps that stand still but for noise in a corner, which moves on from time to time."""
+    rng = np.random.default_rng(0)
+    mixing, held = rng.standard_normal((20, 6)), rng.standard_normal((6, 48, 64))
+    made = []
+    for place in range(frames):
+        corner = 8 * (place // 5 % 5)
+        held = held.copy()
+        held[:, corner : corner + 12, corner : corner + 12] += rng.normal(0, 0.5, (6, 12, 12))
+        made.append(np.tensordot(mixing, held, 1)[None].astype(np.float32))
+    return made
+
+
+def test_a_difference_takes_the_cross_entropy_of_classes_that_the_frame_before_lifts() -> None:
+    frames = changing(frames=30)
+    table, setting = fitted(frames[:24], INTER, step=200)
+    info = info_of(frames[0])
+    tables = read(table, Layout.of(info, setting), inter=True)
+    assert tables.factors is not None
+    before, codebook = Before(tables.transform, tables.factors), tables.codebooks[DIFFERENCE]
+    groups, stage = groups_of(codebook, tables.transform), INTER(info, setting, 200)
+    bits = unlifted = nbytes = 0.0
+    for frame in frames[24:]:
+        size, active = stage.encode(frame).nbytes, before.active
+        coefficients = tables.transform.coefficients(frame)
+        assert coefficients is not None
+        how, levels = before.levels(coefficients)
+        if how == DIFFERENCE and active is not None:
+            nbytes += size
+            order, plain = groups.order(active), groups.order()
+            bits += entropy(order.of(levels), order, codebook.books)
+            unlifted += entropy(plain.of(levels), plain, codebook.books)
+    assert 0.99 < 8 * nbytes / bits < 1.03
+    assert bits < 0.95 * unlifted
 
 
 def test_the_greatest_levels_come_back_where_books_have_none_like_them() -> None:

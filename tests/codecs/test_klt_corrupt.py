@@ -137,7 +137,7 @@ def test_an_axis_that_no_channels_are_along_is_refused(axis: int, words: str) ->
 @pytest.mark.parametrize(
     ("at", "put", "words"),
     [
-        (0, b"klt3", "are those of klt3, and this version has klt4; calibrate again, in a new run"),
+        (0, b"klt4", "are those of klt4, and this version has klt5; calibrate again, in a new run"),
         (0, b"kltx", "do not begin as tables"),
         (4, struct.pack("<I", 2**31), "are of 2147483648 channels of 576 places"),
         (8, struct.pack("<I", 13), "13 components of 12 channels"),

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from splitbed.codecs.klt.coding import MASKS, TOTAL, Book, Weights
-from splitbed.codecs.klt.symbols import GROUP, Coded, Order
+from splitbed.codecs.klt.order import Order
+from splitbed.codecs.klt.symbols import GROUP, Coded
 from splitbed.codecs.stage import Array, Floats
 
 MOST_VALUE = 2046
@@ -17,13 +18,12 @@ SET_BITS = np.array([mask.bit_count() for mask in range(MASKS)])
 Doubles = npt.NDArray[np.float64]
 
 
-def counted(frames: Iterable[Floats], order: Order) -> tuple[Book, ...]:
-    """A book for each class of ``order``, of the levels of ``frames``, each flat."""
-    books = len(order.ends)
+def counted(frames: Iterable[tuple[Floats, Order]], books: int) -> tuple[Book, ...]:
+    """A book for each class of the levels of ``frames``, each flat and with its order."""
     sizes = MASKS, MASKS, MASKS, MOST_VALUE + 1
     counts = [np.zeros((books, size)) for size in sizes]
-    for levels in frames:
-        coded = Coded.of(levels[order.places], order.ends)
+    for levels, order in frames:
+        coded = Coded.of(order.of(levels), order.ends)
         for found, symbols, each in zip(counts, coded.symbols, coded.counts, strict=True):
             _count(
                 found, np.repeat(np.arange(books), each), np.minimum(symbols, found.shape[1] - 1)

@@ -1,8 +1,8 @@
 """Levels as bits: asymmetric numeral systems by `constriction`, with static tables by class.
 
-Coefficients that are coded are in classes by the magnitude that calibration saw, and stand in order
-of their classes.  Most are 0, and most others 1 either way.  A symbol takes as long whatever it
-stands for, so that each stands for eight, where it can, of what the step before leaves:
+Groups of coefficients stand in order of their classes, which are of the magnitude that calibration
+saw.  Most levels are 0, and most others 1 either way.  A symbol takes as long whatever it stands
+for, so that each stands for eight, where it can, of what the step before leaves:
 
     of eight groups of eight coefficients, which have any that is not 0: a mask
     of each group that has, which these are                              a mask
@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from splitbed.codecs.klt.order import Groups
 from splitbed.codecs.klt.symbols import (
     BEYOND,
     GROUP,
     Coded,
     Integers,
-    Order,
     Places,
     counts_of,
     groups_of,
@@ -82,26 +82,27 @@ class Book:
 
 
 class LevelCoder:
-    """Codes the levels of coefficients in ``order`` by the books of its classes."""
+    """Codes the levels of coefficients in ``groups`` by the books of their classes."""
 
-    def __init__(self, order: Order, books: Sequence[Book]) -> None:
-        self._size, self._order, self._rows = order.size, order.places, order.rows
-        self._ends = order.ends
-        self._left = order.places.size < order.size
-        self._is_left = np.ones(order.size, np.bool_)
-        self._is_left[order.places] = False
+    def __init__(self, groups: Groups, books: Sequence[Book]) -> None:
+        self._groups, self._size = groups, groups.size
+        self._is_left = np.ones(groups.size + 1, np.bool_)
+        self._is_left[groups.rows] = False
+        self._is_left = self._is_left[:-1]
+        self._left = bool(self._is_left.any())
         self._escapes = np.array([book.values.size - 1 for book in books], np.int32)
         self._models = [
             [_categorical(weights) for weights in step]
             for step in zip(*(book.steps for book in books), strict=True)
         ] or [[] for _ in range(4)]
 
-    def encode(self, levels: Floats) -> bytes:
-        """Whole numbers up to ``MOST_LEVEL`` either way."""
+    def encode(self, levels: Floats, active: Places | None = None) -> bytes:
+        """Whole numbers up to ``MOST_LEVEL`` either way; ``active`` as ``Groups.order`` has it."""
         import constriction
 
         levels = levels.reshape(-1)
-        coded = Coded.of(levels.take(self._order), self._ends)
+        order = self._groups.order(active)
+        coded = Coded.of(order.of(levels), order.ends)
         *masks, values = coded.symbols
         escapes = np.repeat(self._escapes, coded.counts[-1])
         ans = constriction.stream.stack.AnsCoder()  # last in, first out
@@ -118,16 +119,16 @@ class LevelCoder:
         ans.encode_reverse(int(extras), _uniform(2))
         return bytes(ans.get_compressed().astype("<u4", copy=False).tobytes())
 
-    def decode(self, data: bytes, into: Floats) -> Floats:
+    def decode(self, data: bytes, into: Floats, active: Places | None = None) -> Floats:
         """The levels, which are written ``into`` that; NodeError for bits that no encoder made."""
-        ans = _ans_of(data)
+        ans, order = _ans_of(data), self._groups.order(active)
         extras = ans.decode(_uniform(2))
-        filled, ends = self._pop_masks(ans, 0, self._ends)
+        filled, ends = self._pop_masks(ans, 0, order.ends)
         which = _pop(ans, self._models[1], counts_of(ends)).astype(np.uint8)
         at, ends = taken(np.unpackbits(which).view(np.bool_), ends * GROUP)
-        places = self._rows.take(filled, axis=0).reshape(-1).take(at)
-        if places.size and places[-1] == self._size:  # the groups are in order
-            raise NodeError(f"a frame has levels beyond its {self._order.size} coefficients")
+        places = order.rows.take(filled, axis=0).reshape(-1).take(at)
+        if order.short is not None and places.max(initial=0) == self._size:
+            raise NodeError("a frame has levels where there is no coefficient")
         large, ends = self._pop_masks(ans, 2, ends)
         values = _pop(ans, self._models[3], counts_of(ends))
         signs = 1 - 2 * _pop_bits(ans, places.size).astype(np.float32)

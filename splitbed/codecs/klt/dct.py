@@ -39,12 +39,16 @@ class Dct:
         return rows[:, None] * max(self.side, 1) + columns
 
     @cached_property
-    def scan(self) -> Array:
-        """The places of a plane, block by block, in each by frequency."""
+    def block(self) -> Array:
+        """Of each place of a plane, INT64 of its shape, counted row by row of blocks."""
         side = max(self.side, 1)
         rows, columns = (np.arange(length) // side for length in self.plane)
-        block = rows[:, None] * (columns.max(initial=0) + 1) + columns
-        return np.lexsort((self.frequency.ravel(), block.ravel()))
+        return np.asarray(rows[:, None] * (columns.max(initial=0) + 1) + columns)
+
+    @cached_property
+    def scan(self) -> Array:
+        """The places of a plane, block by block, in each by frequency."""
+        return np.lexsort((self.frequency.ravel(), self.block.ravel()))
 
     def forward(self, values: Floats, half: Floats) -> Floats:
         """The coefficients of rows that are planes in a row, which take their place.

@@ -7,8 +7,8 @@ seem empty.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,18 +24,23 @@ from splitbed.codecs.klt.choice import (
     of_frequencies,
 )
 from splitbed.codecs.klt.dct import Dct
-from splitbed.codecs.klt.inter import DIFFERENCE, Before
-from splitbed.codecs.klt.tables import NEVER, Codebook, Tables, order_of
+from splitbed.codecs.klt.inter import DIFFERENCE, Before, block_sums
+from splitbed.codecs.klt.symbols import Places
+from splitbed.codecs.klt.tables import MOST_BOOKS, NEVER, Classes, Codebook, Tables, groups_of
 from splitbed.codecs.klt.transform import MOST_CHANNELS, Layout, Transform
 from splitbed.codecs.stage import Array, Floats
 from splitbed.errors import NodeError, UsageError
 
 CLASSES = 16
+LIFTED_CLASSES = 10
+"""Of differences: with those that they are lifted to there are about twice as many."""
 WORTH = 0.815
 """Of the usual cost, that blocks have to be below: where they save less, accuracy is no better."""
 STRAY, STRAY_OF_SEEN = 16, 4
 """A frame is too far from calibration whose components leave out so many steps, and so many times
 what they left out of calibration frames: what they leave out of others like these is far less."""
+LEAST_ACTIVE = 0.25
+"""Levels that are not 0 which a block without any counts as, at least."""
 LEAST = 1e-30
 """Of a step, which FP32 has to bear the inverse of."""
 JUDGED = 0.1
@@ -135,51 +140,118 @@ def _counted(best: Choice, *, inter: bool) -> Tables:
     bound = STRAY + STRAY_OF_SEEN * max(each.stray(kept) for each in unseen)
     transform = replace(best.split.whole.only(kept, dct), bound=bound)
     levels = (np.rint(one) for each in unseen for one in each.coefficients(kept, dct))
-    alone = _codebook(magnitudes[kept], levels, transform)
+    alone = _alone(magnitudes[kept], levels, transform)
     if not inter:
         return Tables(transform, (alone,))
     sequences = [list(each.coefficients(kept, dct)) for each in unseen]
-    factors = _factors(sequences, dct)
-    differences = _differences(sequences, transform, factors)
+    factors = _factors(sequences, transform)
+    differences = list(_differences(sequences, transform, factors))
     if not differences:  # the frames do not follow one another
         return Tables(transform, (alone, alone), np.zeros_like(factors))
-    by_differences = _codebook(mean_magnitudes(differences, dct), differences, transform)
-    return Tables(transform, (alone, by_differences), factors)
+    return Tables(transform, (alone, _by_differences(differences, transform)), factors)
 
 
-def _factors(sequences: Sequence[Sequence[Floats]], dct: Dct) -> Floats:
-    """The share of its level in the frame before that best foresees each coefficient; 0 to 1."""
-    pairs = [pair for frames in sequences for pair in itertools.pairwise(frames)]
+@dataclass(frozen=True)
+class _Difference:
+    """A frame that is coded so: its coefficients and levels, and what was of the frame before."""
+
+    now: Floats
+    levels: Floats
+    held: Floats
+    active: Places | None
+
+
+def _differences(
+    sequences: Sequence[Sequence[Floats]], transform: Transform, factors: Floats
+) -> Iterator[_Difference]:
+    """The frames that are coded so."""
+    for frames in sequences:
+        before = Before(transform, factors)
+        for now in frames:
+            held, active = before.held, before.active
+            how, levels = before.levels(now)
+            if how == DIFFERENCE and held is not None:
+                yield _Difference(now, levels, held, active)
+
+
+def _factors(sequences: Sequence[Sequence[Floats]], transform: Transform) -> Floats:
+    """The share of its level in the frame before that best foresees each coefficient; 0 to 1.
+
+    That level is as a decoder has it, which has no better one than those of the factors before:
+    they are found of rounded frames, and again of what these are decoded to.
+    """
+    pairs = [
+        (np.rint(before), now) for frames in sequences for before, now in itertools.pairwise(frames)
+    ]
+    factors = _shares(pairs, transform)
+    decoded = [(one.held, one.now) for one in _differences(sequences, transform, factors)]
+    return _shares(decoded, transform) if decoded else factors
+
+
+def _shares(pairs: Sequence[tuple[Floats, Floats]], transform: Transform) -> Floats:
+    """By least squares, of each component and frequency; 0 where there is nothing before."""
+    dct = transform.dct
     if not pairs:
-        return np.zeros((len(sequences[0][0]), dct.frequencies), np.float32)
+        return np.zeros((len(transform.forward), dct.frequencies), np.float32)
     products, squares = (
-        of_frequencies((now * np.rint(before) for before, now in pairs), dct),
-        of_frequencies((np.rint(before) ** 2 for before, _ in pairs), dct),
+        of_frequencies((now * before for before, now in pairs), dct),
+        of_frequencies((before**2 for before, _ in pairs), dct),
     )
     shares = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
     return np.clip(shares, 0, 1).astype(np.float32)
 
 
-def _differences(
-    sequences: Sequence[Sequence[Floats]], transform: Transform, factors: Floats
-) -> list[Floats]:
-    """The levels of the frames that are coded so."""
-    found = []
-    for frames in sequences:
-        before = Before(transform, factors)
-        coded = map(before.levels, frames)
-        found += [levels for how, levels in coded if how == DIFFERENCE]
-    return found
+def _by_differences(frames: Sequence[_Difference], transform: Transform) -> Codebook:
+    """With classes that are lifted by what a block was in the frame before."""
+    magnitudes = mean_magnitudes([one.levels for one in frames], transform.dct)
+    classes, width = _classes(magnitudes, LIFTED_CLASSES)
+    known = [one for one in frames if one.active is not None]
+    bounds, usual = _lifts(known, transform, width) if known else ((), 0)
+    codebook = Codebook(classes, (), bounds, usual)
+    return _with_books(codebook, ((one.levels, one.active) for one in frames), transform)
 
 
-def _codebook(magnitudes: Doubles, levels: Iterable[Floats], transform: Transform) -> Codebook:
-    """Classes of like magnitude, and what is counted in each."""
+def _lifts(
+    frames: Sequence[_Difference], transform: Transform, width: float
+) -> tuple[tuple[int, ...], int]:
+    """What lifts classes that are so wide, of logarithms, and by how many they usually are lifted.
+
+    The magnitudes of a block are taken to rise evenly with how many levels were not 0.
+    """
+    active = np.concatenate([one.active for one in frames if one.active is not None])
+    found = np.concatenate([block_sums(np.abs(one.levels), transform.blocks) for one in frames])
+    even = 1 / np.sqrt(active + 1.0)  # their spread rises, too
+    base, slope = np.linalg.lstsq(np.stack([even, active * even], axis=1), found * even)[0]
+    if slope <= 0:
+        return (), 0
+    base = max(float(base / slope), LEAST_ACTIVE)
+    most = np.log(1 + active.max() / base) / width
+    lifts = np.arange(1, min(int(most + 0.5), MOST_BOOKS - LIFTED_CLASSES) + 1)
+    bounds = np.ceil(base * np.expm1((lifts - 0.5) * width)).astype(np.intp)
+    return tuple(bounds.tolist()), int(bounds.searchsorted(active.mean(), side="right"))
+
+
+def _alone(magnitudes: Doubles, levels: Iterable[Floats], transform: Transform) -> Codebook:
+    """Of frames by themselves."""
+    classes, _ = _classes(magnitudes, CLASSES)
+    return _with_books(Codebook(classes, ()), ((one, None) for one in levels), transform)
+
+
+def _classes(magnitudes: Doubles, count: int) -> tuple[Classes, float]:
+    """Up to so many of like magnitude, and how wide they are, in logarithms."""
     classes = np.full(magnitudes.shape, NEVER, np.uint8)
     coded = magnitudes >= FLOOR
-    if not coded.any():
-        return Codebook(classes, ())
     high = np.log(magnitudes[coded] / FLOOR)
-    steps = np.minimum(high / max(high.max(), 1e-9) * CLASSES, CLASSES - 1).astype(np.intp)
-    used, classes[coded] = np.unique(steps, return_inverse=True)
-    order = order_of(classes, len(used), transform)
-    return Codebook(classes, counted((one.ravel() for one in levels), order))
+    width = max(float(high.max(initial=0)), 1e-9) / count
+    steps = np.minimum(high / width, count - 1).astype(np.uint8)
+    classes[coded] = steps - steps.min(initial=NEVER)
+    return classes, width
+
+
+def _with_books(
+    codebook: Codebook, frames: Iterable[tuple[Floats, Places | None]], transform: Transform
+) -> Codebook:
+    """With what is counted in each class."""
+    groups = groups_of(codebook, transform)
+    orders = ((levels.ravel(), groups.order(active)) for levels, active in frames)
+    return replace(codebook, books=counted(orders, codebook.count))

@@ -71,8 +71,9 @@ class Inter:
         coefficients = self._transform.coefficients(array, self._work)
         how, data = 0, None
         if coefficients is not None:
+            active = self._sent.active
             how, levels = self._sent.levels(coefficients)
-            data = self._coders[how].encode(levels)
+            data = self._coders[how].encode(levels, active)
         data = self._plain.shorter(data, array)
         if self._plain.is_so(data):
             self._sent.forget()
@@ -91,7 +92,8 @@ class Inter:
             self._got.forget()
         else:
             how = head >> 15
-            levels = self._coders[how].decode(rest, np.empty(self._transform.shape, np.float32))
+            into = np.empty(self._transform.shape, np.float32)
+            levels = self._coders[how].decode(rest, into, self._got.active)
             found = self._transform.tensor(self._got.coefficients(how, levels), self._work)
         self._got_crc = zlib.crc32(data, self._got_crc)
         return found

@@ -21,29 +21,6 @@ BEYOND = 2
 
 
 @dataclass(frozen=True)
-class Order:
-    """Where the coefficients that are coded are among ``size`` of them, class after class."""
-
-    size: int
-    places: Places
-    ends: Places
-    """Of each class, in groups of ``places``: one that two classes share is of the first."""
-
-    @classmethod
-    def of(cls, classes: npt.NDArray[np.uint8], count: int) -> "Order":
-        """That of coefficients of these classes; of ``count`` none is coded."""
-        places = np.argsort(classes, kind="stable")
-        ends = np.cumsum(np.bincount(classes, minlength=count)[:count])
-        return cls(classes.size, places[: int(ends[-1]) if count else 0], groups_of(ends))
-
-    @property
-    def rows(self) -> Places:
-        """The places group by group; those that the last has too many are ``size``."""
-        missing = -self.places.size % GROUP
-        return np.append(self.places, [self.size] * missing).astype(np.intp).reshape(-1, GROUP)
-
-
-@dataclass(frozen=True)
 class Coded:
     """Levels as symbols: those of each step, and how many of them each class has.
 

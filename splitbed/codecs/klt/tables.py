@@ -22,12 +22,13 @@ from splitbed.codecs.klt.coding import (
     digest,
 )
 from splitbed.codecs.klt.dct import BLOCKS, Dct
-from splitbed.codecs.klt.symbols import Order
+from splitbed.codecs.klt.order import Groups
+from splitbed.codecs.klt.symbols import GROUP
 from splitbed.codecs.klt.transform import JOINT, MOST_LEVEL, Layout, Transform
 from splitbed.codecs.stage import Floats
 from splitbed.errors import UsageError
 
-MAGIC = b"klt4"
+MAGIC = b"klt5"
 HEADER = struct.Struct("<4sIIIBBBBf")
 """Magic, channels, components, places; side of the DCT's blocks; sets of books, 1 or 2; side of the
 layout's blocks, 1 where it has none; axis of channels; bound."""
@@ -43,22 +44,49 @@ Classes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Codebook:
-    """How the levels of frames of one kind are coded: those by themselves, or by differences."""
+    """How the levels of frames of one kind are coded: those by themselves, or by differences.
+
+    ``bounds`` and ``usual`` lift the classes of differences, as :class:`Groups` has them.
+    """
 
     classes: Classes
     books: tuple[Book, ...]
+    bounds: tuple[int, ...] = ()
+    usual: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many books it needs."""
+        coded = self.classes[self.classes != NEVER]
+        return int(coded.max()) + 1 + len(self.bounds) if coded.size else 0
 
 
-def order_of(classes: Classes, count: int, transform: Transform) -> Order:
-    """Of the coefficients of that transform, by their classes: 0 to ``count``, or ``NEVER``.
+def groups_of(codebook: Codebook, transform: Transform) -> Groups:
+    """Of the coefficients of that transform that are coded: class after class.
 
-    In each class they stand by components, and block by block.
+    In each class they stand by components, and block by block; where classes are lifted, those of a
+    block stand together, whatever their class.
     """
     dct, planes = transform.dct, transform.layout.planes
-    scanned = classes[:, dct.frequency.ravel()[dct.scan]]
-    found = Order.of(np.repeat(scanned[:, None], planes, axis=1).ravel(), count)
-    plane, place = np.divmod(found.places, dct.scan.size)
-    return replace(found, places=plane * dct.scan.size + dct.scan[place])
+    scanned = codebook.classes[:, dct.frequency.ravel()[dct.scan]]
+    classes = np.repeat(scanned[:, None], planes, axis=1).reshape(transform.shape)
+    places = np.add.outer(np.arange(planes) * dct.scan.size, dct.scan).ravel()
+    coefficients = np.add.outer(np.arange(len(classes)) * places.size, places).ravel()
+    blocks = np.tile(transform.blocks[places], len(classes))
+    keys = (classes.ravel(), blocks) if codebook.bounds else (classes.ravel(),)
+    turned = np.lexsort(keys)
+    turned = turned[classes.ravel()[turned] != NEVER]
+    missing = -turned.size % GROUP
+    rows = np.append(coefficients[turned], [transform.size] * missing).astype(np.intp)
+    return Groups(
+        transform.size,
+        rows.reshape(-1, GROUP),
+        classes.ravel()[turned[::GROUP]],
+        blocks[turned[::GROUP]],
+        codebook.count,
+        np.array(codebook.bounds, np.intp),
+        codebook.usual,
+    )
 
 
 @dataclass(frozen=True)
@@ -80,8 +108,8 @@ class Tables:
 
     def coder(self, book: int) -> LevelCoder:
         """What codes levels by that codebook."""
-        classes, books = self.codebooks[book].classes, self.codebooks[book].books
-        return LevelCoder(order_of(classes, len(books), self.transform), books)
+        codebook = self.codebooks[book]
+        return LevelCoder(groups_of(codebook, self.transform), codebook.books)
 
     def to_bytes(self) -> bytes:
         """As :func:`read` takes them."""
@@ -96,7 +124,9 @@ class Tables:
         )  # fmt: skip
         parts += [array.astype("<f4").tobytes() for array in floats if array is not None]
         for codebook in self.codebooks:
-            parts += [codebook.classes.tobytes(), bytes([len(codebook.books)])]
+            bounds = np.array(codebook.bounds, "<u4")
+            sizes = bytes([bounds.size, codebook.usual, len(codebook.books)])
+            parts += [codebook.classes.tobytes(), sizes, bounds.tobytes()]
             for book in codebook.books:
                 parts.append(book.values.size.to_bytes(2, "little"))
                 parts += [weights.astype("<u2").tobytes() for weights in book.steps]
@@ -211,10 +241,14 @@ def _read(reader: _Reader, layout: Layout, sets: int) -> Tables:
 def _codebook(reader: _Reader, components: int, dct: Dct) -> Codebook:
     shape = components, dct.frequencies
     classes = np.frombuffer(reader.bytes(math.prod(shape)), np.uint8).reshape(shape)
-    count = reader.number(1)
-    if count > MOST_BOOKS or classes[classes != NEVER].max(initial=0) >= max(count, 1):
-        raise ValueError(f"a class is none of {count}")
-    return Codebook(classes, tuple(_book(reader) for _ in range(count)))
+    lifts, usual, count = (reader.number(1) for _ in range(3))
+    bounds = tuple(reader.number(4) for _ in range(lifts))
+    if usual > lifts or list(bounds) != sorted(bounds):
+        raise ValueError("what lifts a class is not in order")
+    codebook = Codebook(classes, (), bounds, usual)
+    if count > MOST_BOOKS or count != codebook.count:
+        raise ValueError(f"{count} books, where {codebook.count} were due, and {MOST_BOOKS} most")
+    return replace(codebook, books=tuple(_book(reader) for _ in range(count)))
 
 
 def _book(reader: _Reader) -> Book:

@@ -180,6 +180,13 @@ class Transform:
         return math.prod(self.shape)
 
     @cached_property
+    def blocks(self) -> npt.NDArray[np.intp]:
+        """Of each place the block that the DCT has it in."""
+        block = self.dct.block.ravel()
+        count = int(block.max(initial=-1)) + 1
+        return np.add.outer(np.arange(self.layout.planes) * count, block).ravel()
+
+    @cached_property
     def _rows(self) -> tuple[Floats, Floats]:
         """Components and strays, and what they are of the mean."""
         rows = np.concatenate([self.forward, self.strays])
