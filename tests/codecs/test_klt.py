@@ -185,15 +185,15 @@ def changing(*, frames: int) -> list[Floats]:
 
 
 def test_a_difference_takes_the_cross_entropy_of_classes_that_the_frame_before_lifts() -> None:
-    frames = changing(frames=30)
-    table, setting = fitted(frames[:24], INTER, step=200)
+    frames = changing(frames=40)
+    table, setting = fitted(frames[:30], INTER, step=200)
     info = info_of(frames[0])
     tables = read(table, Layout.of(info, setting), inter=True)
     assert tables.factors is not None
     before, codebook = Before(tables.transform, tables.factors), tables.codebooks[DIFFERENCE]
     groups, stage = groups_of(codebook, tables.transform), INTER(info, setting, 200)
     bits = unlifted = nbytes = 0.0
-    for frame in frames[24:]:
+    for frame in frames[30:]:
         size, active = stage.encode(frame).nbytes, before.active
         coefficients = tables.transform.coefficients(frame)
         assert coefficients is not None
