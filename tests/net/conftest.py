@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -24,6 +25,16 @@ def one_fork_server() -> Iterator[None]:
     """
     with ending_fork_server():
         fork_server()
+        yield
+
+
+@pytest.fixture(scope="module")
+def anchors_once() -> Iterator[None]:
+    """Sweeps of a module do not have the anchors once more at the end, two visits of five.
+
+    Its tests do not look at those; tests/net/test_resume_random.py does.
+    """
+    with patch("orchestrator.measure.sweep.anchors_again", lambda *_: []):
         yield
 
 

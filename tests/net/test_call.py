@@ -9,6 +9,8 @@ import yaml
 
 from tests.net.sweeps import Place
 
+pytestmark = pytest.mark.usefixtures("anchors_once")
+
 SWEEP = {
     "model": "espcn",
     "flow": "call",

@@ -16,7 +16,7 @@ from tests.net.sweeps import Place
 from tests.node.loopback import LAYERS
 from tests.shared_machine import blames_the_machine
 
-pytestmark = pytest.mark.usefixtures("backend")
+pytestmark = pytest.mark.usefixtures("backend", "anchors_once")
 
 OTHERS = [
     flow for flow, one in FLOWS.items() if {*one.nodes} == {"ue", "edge"} and flow != "uplink"

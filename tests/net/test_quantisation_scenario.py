@@ -9,6 +9,8 @@ import yaml
 from tests.net.sweeps import Place
 from tests.shared_machine import assert_measured
 
+pytestmark = pytest.mark.usefixtures("anchors_once")
+
 SCENARIO = {
     "clause": "9.4",
     "name": "Quantisation",
