@@ -30,6 +30,7 @@ from netem.spec import Shape
 from splitbed.errors import LinkError, MachineError
 
 _INIT = Path(__file__).with_name("linkbox_init.sh")
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108  where the box itself looks
 _BOOT_S = 60.0  # a second on a quiet machine
 _ANSWER_S = 10.0  # 1 ms on a quiet machine
 _POWER_OFF_S = 3.0  # 0.05 s on a quiet machine
@@ -161,17 +162,28 @@ def _booted(run_dir: Path, taps: list[int]) -> Iterator[LinkBox]:
 def uml_environment(folder: Path) -> dict[str, str]:
     """That of a linux.uml that starts now; what it needs for it is made in `folder`.
 
-    Where a processor has registers that it knows nothing of its first process would crash, but for
-    a library that is loaded before, which this machine's C compiler makes.
+    Its memory is a file whose pages are executed: in /dev/shm, or where nothing may be there, as in
+    a container, in `folder`. Where a processor has registers that it knows nothing of its first
+    process would crash, but for a library that is loaded before, which this machine's C compiler
+    makes.
     Raises MachineError without one, LinkError where it fails.
     """
     own = shell.environment()
+    if not _may_be_executed(_SHARED_MEMORY):
+        own["TMPDIR"] = str(folder.resolve())
     if not lacks_room():
         return own
     library = folder / "registers.so"
     made = ["-shared", "-fPIC", "-O1", "-o", str(library), str(UML_REGISTERS), "-ldl"]
     shell.run([COMPILER, *made])
     return {**own, "LD_PRELOAD": str(library.resolve())}
+
+
+def _may_be_executed(folder: str) -> bool:
+    try:
+        return not os.statvfs(folder).f_flag & os.ST_NOEXEC
+    except OSError:  # there is no such folder
+        return False
 
 
 def _command(umid: str, taps: list[int], control: int) -> list[str]:
