@@ -143,6 +143,8 @@ def main() -> None:
                 answer = False, getattr(fleet, name)(*told)
             except SplitbedError as error:
                 answer = True, error
+            except ConnectionError:  # whatever it was at
+                answer = True, MachineError(f"the connection to {fleet.words} was lost")
             except Exception as error:  # of any kind, which may not be there where it was asked
                 told = shorten(" ".join(str(error).split()) or type(error).__name__)
                 answer = True, MachineError(f"{fleet.words} failed: {told}")

@@ -5,6 +5,7 @@ resources are logical: the machine's own lock keeps groups apart in truth.
 """
 
 import logging
+import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.util import find_spec
@@ -21,6 +22,8 @@ LOCAL = "ray"
 CLIENT = "ray://"
 _CONNECT_S = 5.0
 _LOOK_S = 120.0
+_AWAY_S = "RAY_CLIENT_RECONNECT_GRACE_PERIOD", "10"
+"""For how long a client waits for its head in silence: half a minute by itself."""
 OF_A_RUN = {
     "agent_register_timeout_ms": 120_000,  # on a busy machine its helpers are slow to start
     "memory_monitor_refresh_ms": 0,  # it would end what measures for what others take
@@ -61,6 +64,7 @@ class RayFleet(Fleet):
         try:
             if self._address:  # Ray itself tries for minutes
                 _answering(self._address)
+            os.environ.setdefault(*_AWAY_S)
             ray.init(self._address or "local", **usual)
         except Exception as error:  # of any kind, as Ray raises them
             how = _LOCAL_REPAIR if self._address is None else _CLUSTER_REPAIR

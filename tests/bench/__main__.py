@@ -49,11 +49,12 @@ BENCHMARKS: dict[str, Callable[[Path], Iterator[Figure]]] = {
     "batching": batching.figures,
     "soak": soak.figures,
     "fleet": fleet.kills,
+    "fleet-client": fleet.client,
     "fleet-head": fleet.head,
     "fleet-slurm": fleet.slurm,
     "fleet-time": fleet.times,
 }
-LONG = {"batching", "soak", "fleet", "fleet-head", "fleet-slurm", "fleet-time"}
+LONG = {"batching", "soak", "fleet", "fleet-client", "fleet-head", "fleet-slurm", "fleet-time"}
 """Of minutes: run where they are named."""
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -18,10 +19,12 @@ from onnx import ModelProto
 from orchestrator.fleet.sending import TRIES
 from tests.bench.figure import Bar, Figure
 from tests.graphs import models
-from tests.net.cluster import ASKED, HOSTS, Cluster, check_whole, group_of, measuring
-from tests.net.sweeps import Place, ended
+from tests.net.cluster import ASKED, HOSTS, Cluster, check_whole, group_of, lines, measuring
+from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 KILLS, EACH, SEED, LATEST_S = 20, 5, 7, 10.0
+_NOTICED_S = 5.0
+"""Until a sweep has told that its head is gone."""
 LONG_S = 1800.0
 """For a sweep, on a busy machine."""
 _KILLED = ("--split", "3:3", "--bw", "5,6,7,8,9", "--runs", "3", "--no-delivery")
@@ -63,6 +66,37 @@ def head(folder: Path) -> Iterator[Figure]:
     yield Figure("sweeps with a cell lost or doubled, of 1 whose head was restarted", wrong, bar=_0)
     late = {row["link"] for row in place.rows() if row["measured_on"] == HOSTS[1]}
     yield Figure("links that a machine measured that joined late", len(late), bar=Bar(least=1))
+
+
+def client(folder: Path) -> Iterator[Figure]:
+    """A sweep by Ray's client server; its head is killed after a group, then it is gone on with."""
+    with _cluster(folder, HOSTS[:1], port := _free_port()) as cluster:
+        (place := Place(folder / "client")).folder.mkdir()
+        by = ("--on", f"ray://127.0.0.1:{port}")
+        process = place.start(*ASKED, *by)
+        while not place.cells() and process.poll() is None:
+            time.sleep(0.05)
+        _begun(process, cluster.cache)
+        cluster.end()
+        time.sleep(_NOTICED_S)
+        process.send_signal(signal.SIGINT)
+        stopped = ended(process)
+        before = {one["attempt"] for one in lines(place, "cells.jsonl")}
+        print(f"fleet-client: exit {stopped.returncode}\n{stopped.stderr}", file=sys.stderr)
+        cluster.add(HOSTS[0])
+        resumed = place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out), *by])
+        wrong, said = _wrong(place, resumed, 2, HOSTS[:1])
+        print(f"fleet-client: {said}", file=sys.stderr, flush=True)
+    after = {one["attempt"] for one in lines(place, "cells.jsonl")}
+    yield Figure("cells kept that a sweep by ray:// had before its head was killed", len(before))
+    yield Figure("of these measured again", len(before - after), bar=_0)
+    yield Figure("sweeps with a cell lost or doubled", wrong, bar=_0)
+
+
+def _free_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])
 
 
 def slurm(folder: Path) -> Iterator[Figure]:
@@ -143,8 +177,10 @@ def _waits() -> ModelProto:
 
 
 @contextmanager
-def _cluster(folder: Path, names: tuple[str, ...]) -> Iterator[Cluster]:
-    cluster = Cluster(Path(tempfile.mkdtemp(dir=folder)), names)
+def _cluster(
+    folder: Path, names: tuple[str, ...], client_port: int | None = None
+) -> Iterator[Cluster]:
+    cluster = Cluster(Path(tempfile.mkdtemp(dir=folder)), names, client_port)
     try:
         yield cluster
     finally:

@@ -28,11 +28,15 @@ _LIGHT = {"include_dashboard": False, "no_monitor": True, "include_log_monitor":
 class Cluster:
     """A Ray whose machines are called as they are told."""
 
-    def __init__(self, cache: Path, names: Sequence[str] = HOSTS) -> None:
+    def __init__(
+        self, cache: Path, names: Sequence[str] = HOSTS, client_port: int | None = None
+    ) -> None:
+        """With a port its head has Ray's client server there, for who is not of the cluster."""
         from ray.cluster_utils import Cluster as Ray
 
         os.environ |= {f"RAY_{name}": str(value) for name, value in OF_A_RUN.items()}
         self.cache = cache
+        self._of_head = {"ray_client_server_port": client_port}
         self._ray = Ray()
         for name in names:
             self.add(name)
@@ -58,6 +62,7 @@ class Cluster:
         os.environ |= own
         try:
             with patch("ray._private.services.get_node", patient):
+                more |= {} if self._ray.head_node else self._of_head
                 self._ray.add_node(resources={"splitbed": 1}, num_cpus=1, **_LIGHT, **more)
         finally:
             for key, value in before.items():
@@ -65,12 +70,16 @@ class Cluster:
 
     def restart(self, name: str) -> None:
         """All go; a head of that name comes in the place of the one that there was."""
+        port = int(self.address.rpartition(":")[2])
+        self.end()
+        self.add(name, gcs_server_port=port)
+
+    def end(self) -> None:
+        """All go."""
         from ray.cluster_utils import Cluster as Ray
 
-        port = int(self.address.rpartition(":")[2])
         self._ray.shutdown()
         self._ray = Ray()
-        self.add(name, gcs_server_port=port)
 
     @property
     def address(self) -> str:
