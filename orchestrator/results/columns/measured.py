@@ -1,6 +1,7 @@
 """The columns of a row that the visits of its cell fill by themselves, pooled."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 import numpy as np
 from msgspec.structs import replace
@@ -44,7 +45,7 @@ def measured_row(run: RunRecord, visits: Sequence[MeasuredVisit]) -> Row:
         for fault in told.faults
     ]
     reason = "; ".join(faults or remarks + remarks_on_load(row, offered_in(visits)))
-    disturbed = disturbed_by(visit.cell, visit.computing_share)
+    disturbed = disturbed_by(visit.cell, visit.computing_share, row.e2e_ms or inf)
     return replace(row, valid=not faults, reason=reason, disturbed=disturbed)
 
 

@@ -12,6 +12,7 @@ on few processors the nodes' own threads make most of it.
 """
 
 from collections.abc import Sequence
+from math import inf
 from statistics import median
 
 from msgspec.structs import replace
@@ -35,12 +36,12 @@ MIN_LATE_MS = 1.0
 """Less than this is what threads take to wake."""
 
 
-def disturbed_by(cell: CellRecord, computing_share: float = 1.0) -> str:
+def disturbed_by(cell: CellRecord, computing_share: float = 1.0, frame_ms: float = inf) -> str:
     """What the cell says by itself, in words; nothing where it was not disturbed.
 
-    Its frames computed for such a share of their time.
+    Its frames took so long, and computed for such a share of that.
     """
-    found = busy_by(cell.machine, computing_share) if cell.machine else []
+    found = busy_by(cell.machine, computing_share, frame_ms) if cell.machine else []
     for ends in dict.fromkeys(proof.ends for proof in cell.proofs):
         faults = [bool(proof.fault) for proof in cell.proofs if proof.ends == ends]
         if any(faults) and not all(faults):
@@ -50,11 +51,13 @@ def disturbed_by(cell: CellRecord, computing_share: float = 1.0) -> str:
     return "; ".join(found)
 
 
-def busy_by(machine: MachineRecord, computing_share: float = 1.0) -> list[str]:
+def busy_by(
+    machine: MachineRecord, computing_share: float = 1.0, took_ms: float = inf
+) -> list[str]:
     """Who else used too much of the processors, for what computed for such a share of its time.
 
     Of the time that something computes others took no more than their share of the processors, and
-    of what a link takes nothing: so the product bounds what they took of all its time.
+    of what a link takes nothing: so the product bounds what they took of all that it `took_ms`.
     """
     when = f", on which frames spent {computing_share:.0%} of their time"
     return [
@@ -63,7 +66,9 @@ def busy_by(machine: MachineRecord, computing_share: float = 1.0) -> list[str]:
             (machine.others_share, MAX_OTHERS_SHARE, "other processes"),
             (machine.steal_share, MAX_STEAL_SHARE, "other machines"),
         )
-        if share is not None and share * computing_share > most
+        if share is not None
+        and share * computing_share > most
+        and share * computing_share * took_ms > MIN_LATE_MS
     ]
 
 

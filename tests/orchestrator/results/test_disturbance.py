@@ -62,6 +62,14 @@ def test_others_take_nothing_of_what_a_frame_waits_for_its_links(
     assert told == (reason and reason + when)
 
 
+@pytest.mark.parametrize(("took_ms", "is_long"), [(2.0, False), (2.01, True)])
+def test_others_disturb_no_frame_of_which_they_take_a_millisecond(
+    took_ms: float, is_long: bool
+) -> None:
+    busy = replace(ended(), machine=MachineRecord(others_share=0.5))
+    assert bool(disturbed_by(busy, 1.0, took_ms)) is is_long
+
+
 @pytest.mark.parametrize(
     ("split", "sent", "took_ms", "computing"),
     [
