@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from splitbed.codecs.klt import Kind
 from splitbed.codecs.klt.dct import BLOCKS, Dct
-from splitbed.codecs.klt.tables import HEADER, NEVER, Codebook, Tables
+from splitbed.codecs.klt.tables import HEADER, NEVER, Codebook, Tables, read
 from splitbed.codecs.klt.transform import Layout, Transform
 from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
@@ -158,6 +159,21 @@ def test_tables_that_cannot_be_are_refused_by_name(at: int, put: bytes, words: s
     table[at : at + len(put)] = put
     with pytest.raises(UsageError, match=words):
         KLT(INFO, Setting(table=bytes(table)), STEP)
+
+
+def test_what_lifts_classes_is_refused_where_it_cannot_be() -> None:
+    table, _ = fitted(maps(1, 12, 24, 24, moving=0.05), INTER)
+    tables = read(table, Layout.of(INFO, Setting()), inter=True)
+    alone, lifted = tables.codebooks
+    assert lifted.bounds
+    for other, words in (
+        (replace(lifted, bounds=(2, 1)), "not in order"),
+        (replace(lifted, usual=len(lifted.bounds) + 1), "not in order"),
+        (replace(lifted, bounds=(), usual=0), "books, where"),
+    ):
+        damaged = replace(tables, codebooks=(alone, other)).to_bytes()
+        with pytest.raises(UsageError, match=words):
+            INTER(INFO, Setting(table=damaged), STEP)
 
 
 @pytest.mark.parametrize("kind", (KLT, INTER), ids=("klt", "klt-inter"))
