@@ -69,8 +69,6 @@ class Timeline:
     stages: list[Stage] = field(default_factory=list)
     together: int = 0
     """On how many frames its part was run at once, where several UEs share it."""
-    encoding_ns: int = 0
-    """For how long of the hop that follows the rest of what is sent was encoded."""
     spent: dict[str, int] | None = None
     """CPU time of this process by stage, in ns; None where several frames may share it."""
     begin_ns: int = 0
@@ -99,10 +97,13 @@ class Timeline:
         self.spend(name)
         self.add(name, start_ns, time.monotonic_ns())
 
-    def spend(self, name: str) -> None:
-        """Book what was computed since the stage before, or the begin of this one, on it."""
+    def spend(self, name: str, besides: dict[str, int] | None = None) -> None:
+        """Book what was computed since the stage before, or the begin of this one, on it.
+
+        It is spent `besides` what the timeline has, where that is given.
+        """
         if self.spent is not None:
-            LEDGER.book(self.spent, name)
+            LEDGER.book(self.spent if besides is None else besides, name)
 
     def mark(self, name: str) -> None:
         """Record a stage in which nothing was done."""

@@ -17,7 +17,7 @@ from splitbed.tensors import DATATYPES, MAX_TENSORS_BYTES, NUMPY_TYPES, TensorIn
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import Tensor, TensorHeader
 
-PROTOCOL = 15
+PROTOCOL = 16
 """Of the messages; it changes when nodes of before could not follow any more."""
 
 MAX_TENSORS = 4096

@@ -19,11 +19,13 @@ from orchestrator.results.records import Footprint, FrameRecord, Hop
 from orchestrator.results.statistics.enough_frames import is_enough
 from orchestrator.testbed.loading.parts import Parts
 from orchestrator.testbed.testbed import Testbed
+from splitbed.codecs.releases import Release
 from splitbed.errors import LateError
 from splitbed.meters.cpu import REST
 from splitbed.tensors import Tensors
 from splitbed.timeline import Stage, Timeline, is_hop
 from splitbed.v1 import nodes_pb2
+from splitbed.v1.tensors_pb2 import Stage as StageMessage
 from splitbed.v1.tensors_pb2 import Tensor
 from splitbed.wire import tensors_of
 
@@ -154,10 +156,14 @@ def frame_record(
         hops=tuple(Hop(stage.name, one.bytes) for stage, one in both if is_hop(stage.name)),
         max_abs_diff=finite(said.max_abs_diff) if said.HasField("max_abs_diff") else None,
         together={one.name: one.together for one in said.stages if one.together} or UNSET,
-        encoding_ns={one.name: one.encoding_ns for one in said.stages if one.encoding_ns} or UNSET,
+        releases={one.name: _releases(one) for one in said.stages if one.releases} or UNSET,
         cpu_ns=_cpu_ns(said) or UNSET,
         footprints=_footprints(said) or UNSET,
     )
+
+
+def _releases(stage: StageMessage) -> tuple[Release, ...]:
+    return tuple(Release(one.ns, one.bytes) for one in stage.releases)
 
 
 def _cpu_ns(said: nodes_pb2.FrameRecord) -> dict[str, dict[str, int]]:

@@ -28,6 +28,7 @@ from orchestrator.testbed.local import Ends, LocalModel
 from orchestrator.testbed.model import Known, SweptModel
 from splitbed.checked import Frozen
 from splitbed.codecs import RAW, codec_named
+from splitbed.codecs.releases import Release, encoding_ms
 from splitbed.errors import UsageError
 from splitbed.flow import Itinerary
 from splitbed.graphs.mincut import Dag, dag_of
@@ -50,12 +51,12 @@ ASKED = (
 class Coded(Frozen):
     """What crosses a cut, encoded, and what coding it takes on a node at its own pace.
 
-    Of encoding, what is ``overlapped_ms`` is after its first piece.
+    Encoding takes ``encode_ms`` until the first piece is there, and ``releases`` are the others.
     """
 
     nbytes: int = 0
     encode_ms: float = 0.0
-    overlapped_ms: float = 0.0
+    releases: tuple[Release, ...] = ()
     decode_ms: float = 0.0
 
 
@@ -63,15 +64,15 @@ class Coded(Frozen):
 class Crossing:
     """A hop of a frame: what is coded for it, and the nodes that do so; None where results cross.
 
-    Nobody encodes what is handed on as it came, or decodes what will be. Of encoding, what is
-    ``overlapped_ms`` goes on while the first of it crosses: nothing of what goes several ways.
+    Nobody encodes what is handed on as it came, or decodes what will be. ``releases`` are encoded
+    while the first of it crosses.
     """
 
     hop: str
     coded: Coded | None = None
     encoder: str = ""
     decoder: str = ""
-    overlapped_ms: float = 0.0
+    releases: tuple[Release, ...] = ()
 
 
 class Option(Frozen):
@@ -109,9 +110,8 @@ class Option(Frozen):
             handed_on = carried[place - 1 : place] == [own], carried[place + 1 : place + 2] == [own]
             both = zip(handed_on, (sender, receiver), strict=True)
             encoder, decoder = ("" if handed else node for handed, node in both)
-            meanwhile = encoder and len(asked.itineraries) == 1
-            overlapped_ms = told[own].overlapped_ms if meanwhile else 0.0
-            found.append(Crossing(hop, told[own], encoder, decoder, overlapped_ms))
+            releases = told[own].releases if encoder else ()
+            found.append(Crossing(hop, told[own], encoder, decoder, releases))
         return found
 
     @property
@@ -248,8 +248,7 @@ class _Bench:
         if name == RAW and (nbytes := self._model.graph.cuts[k].nbytes) > 0:
             return Coded(nbytes=nbytes)
         codec = codec_named(name)
-        encode_ms: list[float] = []
-        overlapped_ms: list[float] = []
+        encoding: list[tuple[float, tuple[Release, ...]]] = []
         decode_ms: list[float] = []
         sizes: list[int] = []
         ends = Ends(self._model, k, name, self._setting, PAUSE_S)
@@ -259,13 +258,13 @@ class _Bench:
             for crossing in self._crossing_at(k, inputs):
                 crossed = ends.cross(crossing)
                 sizes.append(crossed.nbytes)
-                encode_ms.append(crossed.encode_ms)
-                overlapped_ms.append(crossed.overlapped_ms)
+                encoding.append((crossed.encode_ms, crossed.releases))
                 decode_ms.append(crossed.decode_ms)
+        encode_ms, releases = statistics.median_low(encoding)
         return Coded(
             nbytes=round(statistics.mean(sizes)),
-            encode_ms=statistics.median(encode_ms),
-            overlapped_ms=statistics.median(overlapped_ms),
+            encode_ms=encode_ms - encoding_ms(releases),
+            releases=releases,
             decode_ms=statistics.median(decode_ms),
         )
 

@@ -23,6 +23,7 @@ from orchestrator.plan.prediction import Predictor
 from orchestrator.results.profile import Profile
 from orchestrator.testbed.local import LocalModel
 from orchestrator.testbed.model import Known
+from splitbed.codecs.releases import across_ms, encoding_ms
 
 STEADY = Errors(0.97, 1.06)
 """Of the network, over a link that drops and delays nothing at random …"""
@@ -89,9 +90,10 @@ def _network_ms(
     def added_ms(one: Crossing) -> float:
         shape = shape_of(links, one.hop)
         nbytes = one.coded.nbytes if one.coded else predictor.facts.result_bytes
-        took_ms = wire_ms(nbytes, shape, *predictor.profile.segment)
         pace = slowdown if one.encoder in predictor.flow.users else 1.0
-        return took_ms - min(pace * one.overlapped_ms, took_ms - shape.delay_ms)
+        segment = predictor.profile.segment
+        took_ms = across_ms(one.releases, nbytes, lambda n: wire_ms(n, shape, *segment), pace)
+        return float(took_ms - pace * encoding_ms(one.releases))
 
     return max(sum(map(added_ms, way)) for way in option.ways)
 

@@ -21,6 +21,7 @@ from orchestrator.plan.load.processors import Processors
 from orchestrator.results.judgement.accuracy import Fitness, drawn, fitness_of
 from orchestrator.results.prediction import FRAMING, Bools, Way, Work, e2e_ms, on_wire_ms
 from orchestrator.results.profile import Profile
+from splitbed.codecs.releases import Release, encoding_ms
 from splitbed.errors import UsageError
 
 Own = tuple[float | None, float | None]
@@ -91,7 +92,7 @@ class Predictor:
         count, flow = len(options), self.flow
         parts_ms, others_ms = ({node: np.zeros(count) for node in flow.nodes} for _ in range(2))
         sent = {hop: np.full(count, np.nan) for hop in flow.hops}
-        overlapped_ms = {hop: np.zeros(count) for hop in flow.hops}
+        released: dict[str, list[tuple[Release, ...]]] = {hop: [()] * count for hop in flow.hops}
         for place, option in enumerate(options):
             for station in dict.fromkeys(chain(*option.configuration.itineraries)):
                 node = self.profile.node(station.node)
@@ -103,13 +104,13 @@ class Predictor:
                     sent[one.hop][place] = self.facts.result_bytes
                     continue
                 sent[one.hop][place] = one.coded.nbytes * FRAMING
+                released[one.hop][place] = one.releases
                 if one.encoder:
                     others_ms[one.encoder][place] += one.coded.encode_ms
-                    overlapped_ms[one.hop][place] = one.overlapped_ms
                 if one.decoder:
                     others_ms[one.decoder][place] += one.coded.decode_ms
         sent_bytes = np.array([float(option.sent_bytes) for option in options])
-        return Work(parts_ms, others_ms, sent, sent_bytes, flow, overlapped_ms)
+        return Work(parts_ms, others_ms, sent, sent_bytes, flow, released)
 
     def e2e_ms(self, work: Work, grid: PlanGrid) -> Floats:
         """Predicted times of shape (items of `work`, points of `grid`)."""
@@ -150,9 +151,17 @@ class Predictor:
 
         Of shape (items of `work`, slow-downs).
         """
-        users = work.flow.users
-        own_ms = np.max([work.parts_ms[user] + work.others_ms[user] for user in users], axis=0)
+        own_ms = np.max([_of_node_ms(work, user) for user in work.flow.users], axis=0)
         return np.asarray(own_ms[:, None] * slowdown)
+
+
+def _of_node_ms(work: Work, node: str) -> Floats:
+    """What they take of a node at its own pace, with what it encodes while it sends."""
+    own_ms = work.parts_ms[node] + work.others_ms[node]
+    sending = [every for hop, every in work.released.items() if work.flow.ends(hop)[0] == node]
+    for every in sending[:1]:  # what goes several ways is encoded once
+        own_ms = own_ms + np.array([encoding_ms(one) for one in every])
+    return own_ms
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 and for the rows of a sweep.
 
     of every node, its pace * (parts + coding + results) + of every hop, wire and delay
-    - of coding and wire that go on together, the shorter
+
+Where what is sent is encoded meanwhile, coding is what is before its first piece, and pieces cross
+once they are there (:mod:`splitbed.codecs.releases`).
 
 Of several users it is that of the longest way: of its nodes and its hops.
 A link is at its bound (:mod:`netem.wire`) with what a message costs besides.
@@ -23,6 +25,8 @@ from orchestrator.ask.itinerary import crossings_of
 from orchestrator.results.columns.flow import part_column
 from orchestrator.results.profile import Profile
 from orchestrator.results.rows import Row, known
+from splitbed.codecs.releases import Release, across_ms
+from splitbed.timeline import NS_PER_MS
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -42,8 +46,8 @@ class Work:
     ``parts_ms`` and ``others_ms``, which is coding and results, are by the node, at its own pace;
     those of the ``flow``'s users may be slowed. ``sent`` is by the stage of the hop, in bytes of
     messages, and no number where nothing crosses it; ``sent_bytes`` is what of it is input and
-    intermediate data, encoded. ``overlapped_ms`` is by the hop, too: what of its sender's coding
-    goes on while the hop is on its way.
+    intermediate data, encoded. ``released`` is by the hop, too: what its sender encodes meanwhile,
+    at its own pace.
     """
 
     parts_ms: Mapping[str, Floats]
@@ -51,7 +55,7 @@ class Work:
     sent: Mapping[str, Floats]
     sent_bytes: Floats
     flow: Flow = FLOWS[UPLINK]
-    overlapped_ms: Mapping[str, Floats] = field(default_factory=dict)
+    released: Mapping[str, Sequence[Sequence[Release]]] = field(default_factory=dict)
 
     def ways(self) -> Iterator["Work"]:
         """What is on the way to each user."""
@@ -109,12 +113,40 @@ def _quiet_ms(way: Work, slowdown: Floats, links: Mapping[str, Way]) -> Floats:
     for node, parts_ms in way.parts_ms.items():
         pace = slowdown if node in way.flow.users else np.ones(1)
         taken = taken + pace * (parts_ms + way.others_ms[node])[:, None]
-    for hop, overlapped_ms in way.overlapped_ms.items():
+    for hop, released in way.released.items():
         if hop in way.sent:
             pace = slowdown if way.flow.ends(hop)[0] in way.flow.users else np.ones(1)
-            wire_ms = _wire_ms(way.sent[hop], links[hop])
-            taken = taken - np.minimum(pace * overlapped_ms[:, None], wire_ms)
+            taken = taken + held_ms(released, way.sent[hop], links[hop], pace)
     return taken
+
+
+def held_ms(released: Sequence[Sequence[Release]], sent: Floats, link: Way, pace: Floats) -> Floats:
+    """What a hop takes longer than its bytes on the wire, of shape (items, links).
+
+    An item for each of `released` and `sent`, whose sender is at this pace.
+    """
+    found = np.zeros((len(sent), len(link.rate_mbit)))
+    for place, releases in enumerate(released):
+        if releases:
+            across = across_ms(
+                releases, sent[place], lambda n: _wire_ms(np.array([n]), link)[0], pace
+            )
+            found[place] = across - _wire_ms(sent[place : place + 1], link)[0]
+    return found
+
+
+def encoded_meanwhile(row: Row, nbytes: float, hop: str) -> tuple[Release, ...]:
+    """What a row says of it, as one piece: it holds its hop as long, at the row's own link.
+
+    `nbytes` crossed there.
+    """
+    if not row.overlapped_ms:
+        return ()
+    rate_mbit, _ = row.asked_of(hop)
+    on_wire_ms = 8.0 * wire_bytes(round(nbytes)) / (rate_mbit * 1e3)
+    saved_ms = row.overlapped_ms - known(row.held_ms)
+    left = max(0.0, 1 - saved_ms / on_wire_ms) if on_wire_ms else 0.0
+    return (Release(round(row.overlapped_ms * NS_PER_MS), round(left * nbytes)),)
 
 
 def _on_way_ms(way: Work, links: Mapping[str, Way]) -> Floats:
@@ -176,8 +208,7 @@ def _work(row: Row, placed_ms: Mapping[Place, float]) -> Work:
     parts_ms, others_ms = (dict.fromkeys(flow.nodes, 0.0) for _ in range(2))
     for (node, _), ms in placed_ms.items():
         parts_ms[node] += ms
-    overlapped_ms = row.overlapped_ms or 0.0
-    others_ms[flow.source] = known(row.encode_ms) + overlapped_ms
+    others_ms[flow.source] = known(row.encode_ms)
     if not flow.besides:  # wherever it is done, it is on the way
         others_ms[flow.source] += known(row.decode_ms) + known(row.result_ms)
     else:
@@ -186,13 +217,20 @@ def _work(row: Row, placed_ms: Mapping[Place, float]) -> Work:
             others_ms[user] += known(told[f"{at_node(user, 'decode')}_ms"])
         for node in ends:
             others_ms[node] += known(row.result_ms) / len(ends)
+    sent = sent_of(row)
+    most = max(sent.values(), default=0.0)
     return Work(
         parts_ms={node: np.array([ms]) for node, ms in parts_ms.items()},
         others_ms={node: np.array([ms]) for node, ms in others_ms.items()},
-        sent={hop: np.array([nbytes]) for hop, nbytes in sent_of(row).items()},
+        sent={hop: np.array([nbytes]) for hop, nbytes in sent.items()},
         sent_bytes=np.array([float(known(row.encoded_bytes))]),
         flow=flow,
-        overlapped_ms={flow.hops[0]: np.array([overlapped_ms])},
+        # of a chain's hops that of the largest
+        released={
+            hop: [encoded_meanwhile(row, nbytes, hop)]
+            for hop, nbytes in sent.items()
+            if nbytes == most
+        },
     )
 
 

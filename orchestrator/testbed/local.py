@@ -11,6 +11,7 @@ from orchestrator.testbed.inputs import ModelInput
 from orchestrator.testbed.model import Known, SweptModel, load_model
 from orchestrator.testbed.scratch import scratch
 from splitbed.codecs.coder import joined
+from splitbed.codecs.releases import Release, releases_of
 from splitbed.graphs.parts import Part, extract
 from splitbed.runtime.session import PartSession
 from splitbed.tensors import Tensors, nbytes_of
@@ -37,14 +38,14 @@ class LocalModel:
 class Crossed:
     """What crossed a cut, as it was encoded and as that was decoded, and what either took.
 
-    Of a node's encoding, what is ``overlapped_ms`` would go on while the first of it is on its way.
+    Of a node's encoding, ``releases`` would be there while the first of it is on its way.
     """
 
     encoded: Tensors
     decoded: Tensors
     encode_ms: float
     decode_ms: float
-    overlapped_ms: float = 0.0
+    releases: tuple[Release, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -67,21 +68,22 @@ class Ends:
 
     def cross(self, tensors: Tensors) -> Crossed:
         """Encode and decode a frame; SplitbedError where that cannot be done."""
-        first_s = 0.0
+        made: list[tuple[int, int]] = []
 
         def in_pieces(tensors: Tensors) -> Tensors:
-            nonlocal first_s
-            pieces = self._encoder.pieces(tensors)
-            first, first_s = next(pieces), time.perf_counter()
-            return joined([first, *pieces])
+            pieces = []
+            for piece in self._encoder.pieces(tensors):
+                made.append((time.perf_counter_ns(), piece.data.nbytes))
+                pieces.append(piece)
+            return joined(pieces)
 
         encoder = self._encoder
         encoded, encode_ms = self._timed(
             in_pieces if encoder.in_pieces else encoder.encode, tensors
         )
-        overlapped_ms = (time.perf_counter() - first_s) * 1e3 if first_s else 0.0
+        releases = releases_of([(ns - made[0][0], nbytes) for ns, nbytes in made])
         decoded, decode_ms = self._timed(self._decoder.decode, encoded)
-        return Crossed(encoded, decoded, encode_ms, decode_ms, overlapped_ms)
+        return Crossed(encoded, decoded, encode_ms, decode_ms, releases)
 
     def _timed(self, work: Callable[[Tensors], Tensors], given: Tensors) -> tuple[Tensors, float]:
         if self._pause_s:

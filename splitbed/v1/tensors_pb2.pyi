@@ -107,7 +107,7 @@ class Stage(_message.Message):
     TENSORS_FIELD_NUMBER: _builtins.int
     PLAIN_BYTES_FIELD_NUMBER: _builtins.int
     TOGETHER_FIELD_NUMBER: _builtins.int
-    ENCODING_NS_FIELD_NUMBER: _builtins.int
+    RELEASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     start_ns: _builtins.int
     end_ns: _builtins.int
@@ -122,8 +122,12 @@ class Stage(_message.Message):
     """not encoded"""
     together: _builtins.int
     """of a part that is shared: on how many frames it was run at once"""
-    encoding_ns: _builtins.int
-    """of a hop: for how long of it its sender encoded what was yet to be sent"""
+    @_builtins.property
+    def releases(self) -> _containers.RepeatedCompositeFieldContainer[Global___Release]:
+        """Of a hop: what its sender encoded while the first of it was on its way, as far as a link may have
+        to wait for it; the last that was encoded is among them.
+        """
+
     def __init__(
         self,
         *,
@@ -135,15 +139,39 @@ class Stage(_message.Message):
         tensors: _builtins.int = ...,
         plain_bytes: _builtins.int = ...,
         together: _builtins.int = ...,
-        encoding_ns: _builtins.int = ...,
+        releases: _abc.Iterable[Global___Release] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "encoding_ns", b"encoding_ns", "end_ns", b"end_ns", "name", b"name", "node", b"node", "plain_bytes", b"plain_bytes", "start_ns", b"start_ns", "tensors", b"tensors", "together", b"together"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "end_ns", b"end_ns", "name", b"name", "node", b"node", "plain_bytes", b"plain_bytes", "releases", b"releases", "start_ns", b"start_ns", "tensors", b"tensors", "together", b"together"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
+
+@_typing.final
+class Release(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    ns: _builtins.int
+    """what encoding had taken since the hop began when it was there"""
+    bytes: _builtins.int
+    """it, and all that follows"""
+    def __init__(
+        self,
+        *,
+        ns: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "ns", b"ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Release: _TypeAlias = Release  # noqa: Y015
 
 @_typing.final
 class StageCpu(_message.Message):

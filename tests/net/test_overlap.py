@@ -1,15 +1,22 @@
 """What is large is encoded while the first of it crosses: the link does not wait for the rest."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from netem.link import Link
 from netem.spec import symmetric
 from netem.wire import wire_ms
+from orchestrator.ask.load import Load, load_named
+from orchestrator.ask.sweep.cell import Cell
 from orchestrator.ask.sweep.config import sweep_config
 from orchestrator.ask.topology import PAIR
 from orchestrator.measure.frames import frame_record, stages_of
+from orchestrator.measure.loads.offering import Offering
+from orchestrator.measure.time_limits import TimeLimits
 from orchestrator.results.judgement.validity import MAX_ABS_DIFF, MAX_GAP_SHARE, MIN_OVER_BOUND
 from orchestrator.results.records import FrameRecord
 from orchestrator.results.statistics.times import CellTimes, cell_times
@@ -17,9 +24,11 @@ from orchestrator.testbed.model import load_model
 from orchestrator.testbed.nodes.node_process import local_nodes
 from orchestrator.testbed.nodes.pair import Pair
 from orchestrator.testbed.scratch import scratch
+from splitbed.codecs.releases import encoding_ms
 from splitbed.timeline import NS_PER_MS
 from splitbed.v1.nodes_pb2 import LimitRequest
-from tests.node.loopback import Splits, free_port, small_model
+from tests.node.loopback import FRAME_S, Splits, free_port, small_model
+from tests.node.source.test_offering import bed_of
 from tests.shared_machine import within
 
 pytestmark = pytest.mark.measures
@@ -48,7 +57,7 @@ def frame(splits: Splits, *, whole: bool = False) -> tuple[FrameRecord, CellTime
 
 
 def overlapped_ms(record: FrameRecord) -> float:
-    return sum(ns for _, ns in record.encoding) / NS_PER_MS
+    return sum(encoding_ms(releases) for _, releases in record.released)
 
 
 def test_encoding_and_the_way_take_less_than_one_after_the_other(splits: Splits) -> None:
@@ -80,7 +89,55 @@ def test_what_comes_is_what_comes_where_all_is_encoded_first(splits: Splits) -> 
     assert record.max_abs_diff == first.max_abs_diff
     assert record.max_abs_diff < MAX_ABS_DIFF
     assert record.intermediate_bytes == first.intermediate_bytes > 1_000_000
-    assert record.encoded_bytes == pytest.approx(first.encoded_bytes, rel=0.01)
+    assert record.encoded_bytes == pytest.approx(first.encoded_bytes, rel=0.001)
+
+
+def offered(splits: Splits, load: Load, frames: int, *, whole: bool = False) -> list[FrameRecord]:
+    """What became of frames of a load."""
+    asked = replace(splits.last, link=LINK, load=load)
+    splits.parts.assign(asked, whole=whole)
+    limits = TimeLimits(result_bytes=32, frame_timeout_s=FRAME_S)
+    offering = Offering(bed_of(splits), splits.parts, limits, seed=1)
+    cell = Cell(asked, 8192, frames=frames)
+    return [taken.record for taken in offering.offered(cell, asked, "attempt")]
+
+
+def test_frames_that_come_by_themselves_are_sent_so_too_where_the_link_is_free(
+    splits: Splits,
+) -> None:
+    load = load_named("fps:2", in_flight=4)
+
+    def ratio() -> float:
+        """Of what a frame takes, to that where all is encoded first."""
+        took_ms = []
+        for whole in (False, True):
+            frames = offered(splits, load, 5, whole=whole)
+            assert [frame.outcome for frame in frames] == ["ok"] * 5
+            assert all(bool(frame.released) != whole for frame in frames)
+            took_ms.append(float(np.median(cell_times(frames, None).e2e_ms)))
+        return took_ms[0] / took_ms[1]
+
+    within(0.4, ratio, 0.95)
+
+
+def test_frames_that_follow_one_another_closely_keep_their_order(splits: Splits) -> None:
+    frames = offered(splits, load_named("closed", in_flight=4), 12)
+    assert [frame.outcome for frame in frames] == ["ok"] * 12
+    (diff,) = {frame.max_abs_diff for frame in frames}
+    assert diff is not None
+    assert diff < MAX_ABS_DIFF
+    (_,) = {frame.encoded_bytes for frame in frames}
+    encoded, sent, came = (
+        [next(one for one in frame.stages if one.name == name) for frame in frames]
+        for name in ("encode", "uplink", "decode")
+    )
+    for stages in (encoded, sent, came):
+        starts = [one.start_ns for one in stages]
+        assert starts == sorted(starts)
+    # one codec: a frame's encoding, with what was encoded meanwhile, ends before the next begins
+    for before, after in pairwise(zip(encoded, frames, strict=True)):
+        meanwhile_ns = round(overlapped_ms(before[1]) * NS_PER_MS)
+        assert before[0].end_ns + meanwhile_ns <= after[0].end_ns
 
 
 def test_a_slowed_ue_encodes_each_piece_as_slowly(splits: Splits) -> None:

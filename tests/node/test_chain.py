@@ -3,12 +3,13 @@
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from netem.spec import symmetric
 from splitbed.errors import NodeError
-from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair
+from tests.node.loopback import FRAME_S, LAYERS, Splits, loopback_pair, small_model
 
 MAP_BYTES = 8 * 16 * 16 * 4
 
@@ -52,6 +53,20 @@ def test_the_edge_passes_frames_on_and_their_results_back(chain: Splits) -> None
         "downlink": 8 * 4,
     }
     assert record.intermediate_bytes == 2 * record.encoded_bytes == 2 * MAP_BYTES
+
+
+def test_what_is_large_is_encoded_while_it_is_sent_on_every_hop(tmp_path: Path) -> None:
+    file = small_model(tmp_path / "large.onnx", side=180)
+    with loopback_pair(tmp_path, file=file, flow="chain") as both:
+        large = Splits(*both, flow="chain")
+        large.load(2, "zstd:9", 3)
+        said = large.run()
+        large.parts.assign(large.last, whole=True)
+        whole = large.run(1)
+    released = {(one.name, one.node) for one in said.stages if one.releases}
+    assert released == {("uplink", "ue"), ("uplink2", "edge")}
+    assert not any(one.releases for one in whole.stages)
+    assert said.result == whole.result
 
 
 def test_the_ue_fetches_its_part_and_the_cloud_is_brought_its_own(chain: Splits) -> None:

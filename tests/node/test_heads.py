@@ -26,7 +26,7 @@ MAP_BYTES = 8 * 16 * 16 * 4
 LAYERS = 6
 
 
-def two_headed(path: Path) -> Path:
+def two_headed(path: Path, side: int = 16) -> Path:
     """Conv and relu, then two heads of a conv and a mean, one of them of a map of its own."""
     rng = np.random.default_rng(0)
     nodes = [
@@ -41,7 +41,7 @@ def two_headed(path: Path) -> Path:
     graph = helper.make_graph(
         nodes,
         "heads",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, 16, 16])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, side, side])],
         [
             helper.make_tensor_value_info("team", TensorProto.FLOAT, [1, 4, 1, 1]),
             helper.make_tensor_value_info("ball", TensorProto.FLOAT, [1, 2, 1, 1]),
@@ -99,6 +99,23 @@ def test_of_every_node_the_cpu_time_is_told_and_of_the_trunk_once(heads: Splits)
         for stage in (hop, "decode", "part2", "result")
     ]
     assert sorted(spent) == sorted([*trunk, ("edge", "downlink2"), *users])
+
+
+def test_what_is_large_is_encoded_once_while_it_is_sent_to_both(tmp_path: Path) -> None:
+    file = two_headed(tmp_path / "large.onnx", side=180)
+    with loopback_pair(tmp_path, file=file, flow="multi-head") as both:
+        large = Splits(*both, flow="multi-head")
+        large.load(2, "zstd:9")
+        said = large.run()
+        large.parts.assign(large.last, whole=True)
+        whole = large.run(1)
+    released = {one.name: [*one.releases] for one in said.stages if one.releases}
+    assert set(released) == {"downlink", "downlink2"}
+    assert released["downlink"] == released["downlink2"]
+    assert not any(one.releases for one in whole.stages)
+    assert said.result == whole.result
+    spent = [(one.node, one.stage, one.ns) for one in said.cpu if one.stage == "encode"]
+    assert len(spent) == 2  # the first piece, and those while it was sent
 
 
 def test_a_head_has_no_layers_that_its_outputs_do_not_need(heads: Splits) -> None:

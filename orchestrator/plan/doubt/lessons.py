@@ -16,6 +16,7 @@ from orchestrator.plan.facts import Coded, Facts, Option
 from orchestrator.plan.grid import PlanGrid, PlanPoint
 from orchestrator.plan.prediction import Predictor
 from orchestrator.plan.verify import VERIFY_FOLDER
+from orchestrator.results.prediction import encoded_meanwhile
 from orchestrator.results.profile import Profile, read_profile
 from orchestrator.results.reading import read_folder
 from orchestrator.results.rows import Row, known
@@ -84,10 +85,10 @@ def _option(row: Row) -> Option:
     nbytes = {cut: sent.get(f"{hop}_bytes", row.encoded_bytes) for hop, cut in asked.crossings}
     coded = [Coded(nbytes=int(nbytes[cut] or 0)) for cut, _ in asked.coding]
     if coded:
-        overlapped_ms = row.overlapped_ms or 0.0
+        hop = next(hop for hop, cut in asked.crossings if cut == asked.coding[0][0])
         coded[0] = coded[0].replaced(
-            encode_ms=known(row.encode_ms) + overlapped_ms,
-            overlapped_ms=overlapped_ms,
+            encode_ms=known(row.encode_ms),
+            releases=encoded_meanwhile(row, coded[0].nbytes, hop),
             decode_ms=known(row.decode_ms),
         )
     return Option(configuration=asked, coded=tuple(coded))

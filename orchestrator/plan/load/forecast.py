@@ -123,7 +123,8 @@ def response(ways: Ways, due_ms: Floats, source: Source) -> Response:
 def _passed(way: Stages, due_ms: Floats, source: Source) -> Passed:
     apart = None if way.busy is None else way.busy.ravel()
     ms, heard = [ms.ravel() for ms in way.ms], way.heard.ravel()
-    return passed(due_ms, ms, way.besides.ravel(), source, apart, heard)
+    early = [ms.ravel() for ms in way.early]
+    return passed(due_ms, ms, way.besides.ravel(), source, apart, heard, early)
 
 
 def _sustained(ways: Ways, due_ms: Floats, source: Source) -> Bools:

@@ -3,7 +3,8 @@
     due ──> queue ──> part 1 ──> encode ──> link ──> decode ──> part 2 ──> result ──> link ──> done
 
 A frame begins a stage when it has left the one before and the frame before it has left this one:
-Lindley's recursion (The theory of queues with a single server, 1952), once a stage.
+Lindley's recursion (The theory of queues with a single server, 1952), once a stage. A link that it
+is encoded for meanwhile is begun as much earlier as that saves.
 """
 
 from collections import deque
@@ -60,12 +61,14 @@ def passed(
     source: Source,
     apart: Floats | None = None,
     heard: Floats | None = None,
+    early: Sequence[Floats] | None = None,
 ) -> Passed:
     """Frames that are `due` in order, through `stages` that take each so long, by item.
 
     In time units of the caller. What a frame takes `besides`, as a link's delay, nobody waits for.
     They begin no closer than `apart`, as where all stages share what does the work. Each is under
-    way until its source has `heard` that it is done, so much later.
+    way until its source has `heard` that it is done, so much later. A stage that is free may begin
+    so much too `early`, before the one before it has ended.
     """
     items, count = len(besides), len(due)
     start, done = (np.full((items, count), np.nan) for _ in range(2))
@@ -86,7 +89,7 @@ def passed(
             now = np.maximum(now, opens)
             opens = np.where(taken, now + apart, opens)
         for place, ms in enumerate(stages):
-            now = np.maximum(now, left[place]) + ms
+            now = np.maximum(now if early is None else now - early[place], left[place]) + ms
             left[place] = np.where(taken, now, left[place])
         ended = now + besides
         start[every[taken], here[taken]] = begins[taken]

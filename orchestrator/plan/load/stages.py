@@ -6,7 +6,7 @@ and so in no stage.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from netem.wire import wire_bytes
 from orchestrator.plan.facts import Option
 from orchestrator.plan.grid import Floats, PlanGrid
 from orchestrator.plan.prediction import Predictor
-from orchestrator.results.prediction import DOWN_MS, FRAMING, UP_MS, Way
+from orchestrator.results.prediction import DOWN_MS, FRAMING, UP_MS, Way, held_ms
+from splitbed.codecs.releases import Release, encoding_ms
 
 _KINDS = ("decode", "part", "result", "encode")
 """What a node does with a frame, in order."""
@@ -26,6 +27,7 @@ class Stages:
     """On the way to one user: times in ms, each of shape (options, points).
 
     ``besides`` is what a frame takes that is in nobody's way: delays, and what messages cost.
+    ``early`` is how much earlier a link is begun where it is encoded for meanwhile.
     ``busy`` is how long a frame keeps all processors busy that nodes share; None: they share none.
     """
 
@@ -33,6 +35,7 @@ class Stages:
     ms: tuple[Floats, ...]
     on_link: tuple[bool, ...]
     besides: Floats
+    early: tuple[Floats, ...]
     busy: Floats | None
     heard: Floats
     """From when it is done until its source knows: nothing where it ends there."""
@@ -54,7 +57,7 @@ class Stages:
             one * (links if link else nodes)
             for one, link in zip(self.ms, self.on_link, strict=True)
         )
-        return Stages(self.names, ms, self.on_link, self.besides, busy, self.heard)
+        return replace(self, ms=ms, busy=busy)
 
     @property
     def slowest_ms(self) -> Floats:
@@ -80,10 +83,11 @@ def _way(predictor: Predictor, options: Sequence[Option], grid: PlanGrid, number
     flow, (slowdown, _, _) = predictor.flow, grid.points()
     shared = predictor.shared
     nodes = [node for node, _ in flow.ways[number]]
-    own_ms, sent = _of_options(predictor, options, number, len(nodes))
+    own_ms, sent, released = _of_options(predictor, options, number, len(nodes))
     names: list[str] = []
     ms: list[Floats] = []
     on_link: list[bool] = []
+    early: list[Floats] = []
     besides = np.zeros((len(options), grid.size))
     busy, back = np.zeros_like(besides), np.zeros_like(besides)
     links = predictor.links(grid)
@@ -95,6 +99,7 @@ def _way(predictor: Predictor, options: Sequence[Option], grid: PlanGrid, number
                 names.append(f"{kind} on {node}")
                 ms.append(taken * slower)
                 on_link.append(False)
+                early.append(np.zeros_like(besides))
                 # a node that is slowed waits, and leaves the processors to others
                 busy += taken * (shared.share(node, kind) if shared else 0.0)
         if place < len(nodes) - 1 and not np.isnan(sent[place]).all():
@@ -103,20 +108,27 @@ def _way(predictor: Predictor, options: Sequence[Option], grid: PlanGrid, number
             names.append(hop)
             ms.append(wire_ms)
             on_link.append(True)
+            meanwhile = np.array([encoding_ms(one) for one in released[place]])[:, None] * slower
+            early.append(meanwhile - held_ms(released[place], sent[place], links[hop], slower))
             besides += beside_ms
             opposite = links[flow.hop(nodes[place + 1], node)]
             back += np.where(np.isnan(sent[place])[:, None], 0.0, opposite.delay_ms)
     if nodes[-1] == flow.source:
         back = np.zeros_like(back)
-    return Stages(tuple(names), tuple(ms), tuple(on_link), besides, busy if shared else None, back)
+    busy_ms = busy if shared else None
+    return Stages(tuple(names), tuple(ms), tuple(on_link), besides, tuple(early), busy_ms, back)
 
 
 def _of_options(
     predictor: Predictor, options: Sequence[Option], number: int, places: int
-) -> tuple[dict[tuple[int, str], Floats], list[Floats]]:
-    """What each takes of every stage of a place on the way, and the bytes that leave it."""
+) -> tuple[dict[tuple[int, str], Floats], list[Floats], list[list[tuple[Release, ...]]]]:
+    """What each takes of every stage of a place on the way, and the bytes that leave it.
+
+    And of those what is encoded meanwhile.
+    """
     own_ms = {(place, kind): np.zeros(len(options)) for place in range(places) for kind in _KINDS}
     sent = [np.full(len(options), np.nan) for _ in range(places)]
+    released: list[list[tuple[Release, ...]]] = [[()] * len(options) for _ in range(places)]
     for row, option in enumerate(options):
         for place, station in enumerate(option.configuration.itineraries[number]):
             node = predictor.profile.node(station.node)
@@ -129,10 +141,11 @@ def _of_options(
                 continue
             sent[place][row] = one.coded.nbytes * FRAMING
             if one.encoder:
-                own_ms[place, "encode"][row] = one.coded.encode_ms
+                own_ms[place, "encode"][row] = one.coded.encode_ms + encoding_ms(one.releases)
+                released[place][row] = one.releases
             if one.decoder:
                 own_ms[place + 1, "decode"][row] = one.coded.decode_ms
-    return own_ms, sent
+    return own_ms, sent, released
 
 
 def _on_hop(sent: Floats, link: Way, hop: str) -> tuple[Floats, Floats]:

@@ -47,6 +47,10 @@ class FurtherColumns(MainColumns, frozen=True, kw_only=True):
             NO_FRAME,
         ),
     ] = None
+    held_ms: Annotated[
+        Number,
+        Column("of the bound, what hops wait for pieces that are not encoded yet", "ms", NO_FRAME),
+    ] = None
     gap_pct: Annotated[
         Number, Column("end-to-end time that no stage accounts for", "%", NO_FRAME)
     ] = None

@@ -127,8 +127,8 @@ class MainColumns(Struct, frozen=True, kw_only=True):
     bound_ms: Annotated[
         Number,
         Column(
-            "the physical floor: the nodes' work, wire time with headers, or what is encoded "
-            "meanwhile where that takes longer, delay",
+            "the physical floor: the nodes' work, wire time with headers, what it waits for "
+            "pieces that are encoded meanwhile (`held_ms`), delay",
             "ms",
             NO_FRAME,
         ),

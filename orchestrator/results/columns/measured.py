@@ -118,6 +118,7 @@ def _with_times(row: Row, visits: Sequence[MeasuredVisit], blocks: int) -> Row:
     columns |= {"network_ms": times.ms(*filter(is_hop, times.stages))}
     columns |= {"gap_pct": 100 * times.gap_share}
     columns |= {"overlapped_ms": np.concatenate([visit.overlapped_ms for visit in visits])}
+    columns |= {"held_ms": np.concatenate([visit.held_ms for visit in visits])}
     columns |= {"e2e_ms": times.e2e_ms, "bound_ms": bound}
     columns["e2e_over_bound"] = _ratios(times.e2e_ms, bound)
     diffs = [visit.max_abs_diff for visit in visits if visit.max_abs_diff is not None]

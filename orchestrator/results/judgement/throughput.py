@@ -62,12 +62,14 @@ def _kept_ms(row: Row, stage: str) -> float | None:
     """How long a frame keeps a stage; None where that is not known."""
     if not is_hop(stage):
         ms = row.value(f"{stage}_ms")
-        # with several under way what is sent is encoded before
+        # the codec is not the next frame's before all of this one is encoded
         besides_ms = (row.overlapped_ms or 0.0) if stage == "encode" else 0.0
         return ms + besides_ms if isinstance(ms, float) else None
     if (ms := row.hop_ms(stage)) is None:
         return None
-    return max(ms - row.asked_of(stage)[1], 0.0)
+    # what is not encoded yet holds up the link of a frame alone: of several it is encoded ahead
+    held_ms = row.held_ms or 0.0 if stage == UPLINK else 0.0
+    return max(ms - row.asked_of(stage)[1] - held_ms, 0.0)
 
 
 def _stage_words(stage: str) -> str:

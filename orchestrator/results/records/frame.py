@@ -5,6 +5,7 @@ from msgspec import UNSET, UnsetType, field
 
 from orchestrator.results.json_record import Record
 from orchestrator.results.statistics.offered import Fate, Outcome
+from splitbed.codecs.releases import Release
 from splitbed.timeline import PREPROCESS, WAIT, Stage, is_hop
 
 
@@ -61,8 +62,8 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
     reason: str | UnsetType = UNSET
     together: dict[str, int] | UnsetType = UNSET
     """Of each part that several UEs share, on how many frames it was run at once."""
-    encoding_ns: dict[str, int] | UnsetType = UNSET
-    """Of hops, for how long what was yet to be sent was encoded meanwhile."""
+    releases: dict[str, tuple[Release, ...]] | UnsetType = UNSET
+    """Of hops, what was encoded meanwhile, as far as a link may have to wait for it."""
     cpu_ns: dict[str, dict[str, int]] | UnsetType = UNSET
     """CPU time of nodes by stage, or, between stages, `rest`; where frames come one at a time."""
     footprints: dict[str, Footprint] | UnsetType = UNSET
@@ -97,9 +98,9 @@ class FrameRecord(Record, frozen=True, kw_only=True, gc=False):
         return Hop("uplink", self.encoded_bytes), Hop("downlink", self.result_bytes)
 
     @property
-    def encoding(self) -> tuple[tuple[str, int], ...]:
-        """Of each hop that there is any of, how many ns of encoding it had."""
-        return () if self.encoding_ns is UNSET else tuple(self.encoding_ns.items())
+    def released(self) -> tuple[tuple[str, tuple[Release, ...]], ...]:
+        """Of each hop that has any, its releases."""
+        return () if self.releases is UNSET else tuple(self.releases.items())
 
     def line(self) -> bytes:
         """As a line of samples.jsonl; there are many, so that it is made without detours."""

@@ -2,17 +2,18 @@
 
     bound = every stage on a node + of every hop, wire time + one-way delay
 
-Wire time counts the headers (:mod:`netem.wire`). Where what is sent is encoded meanwhile, it is no
-less than that takes.
+Wire time counts the headers (:mod:`netem.wire`). Where what is sent is encoded meanwhile, pieces
+cross once they are there (:mod:`splitbed.codecs.releases`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from netem.spec import LinkSpec
+from netem.spec import LinkSpec, Shape
 from netem.wire import Segment, wire_ms
 from orchestrator.ask.flow import of_link, shape_of
 from orchestrator.results.records import Hop
-from splitbed.timeline import NS_PER_MS, PREPROCESS, WAIT, Timeline, is_hop
+from splitbed.codecs.releases import Release, across_ms
+from splitbed.timeline import PREPROCESS, WAIT, Timeline, is_hop
 
 
 def is_node_stage(name: str) -> bool:
@@ -30,16 +31,21 @@ def crossing_ms(
     sent: Iterable[Hop],
     links: Sequence[LinkSpec],
     segments: Sequence[Segment] = (Segment(),),
-    encoding_ns: Mapping[str, int] | None = None,
+    released: Mapping[str, Sequence[Release]] | None = None,
 ) -> float:
     """What of it is the links', each with TCP segments of its own, in their order.
 
-    ``encoding_ns`` is what encoding took of a hop.
+    ``released`` is what was encoded meanwhile, of each hop that has any.
     """
-    encoding, total_ms = encoding_ns or {}, 0.0
-    for hop in sent:
-        shape = shape_of(links, hop.name)
-        took_ms = wire_ms(hop.bytes, shape, *of_link(segments, hop.name))
-        least_ms = encoding.get(hop.name, 0) / NS_PER_MS
-        total_ms += max(took_ms, least_ms + shape.delay_ms if least_ms else 0.0)
-    return total_ms
+    found = released or {}
+    return sum(
+        _hop_ms(
+            hop, shape_of(links, hop.name), of_link(segments, hop.name), found.get(hop.name, ())
+        )
+        for hop in sent
+    )
+
+
+def _hop_ms(hop: Hop, shape: Shape, segment: Segment, releases: Sequence[Release]) -> float:
+    took_ms = across_ms(releases, hop.bytes, lambda nbytes: wire_ms(nbytes, shape, *segment))
+    return float(took_ms)

@@ -21,7 +21,7 @@ from orchestrator.results.statistics.offered import Fate
 from orchestrator.results.statistics.sharing import Shared, shared
 from orchestrator.results.statistics.spent import cpu_ms, crossed_bytes
 from orchestrator.results.statistics.times import Array, CellTimes, cell_times
-from splitbed.timeline import NS_PER_MS
+from splitbed.codecs.releases import encoding_ms
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class MeasuredVisit:
     """Why frames failed."""
     overlapped_ms: Array = field(default_factory=lambda: np.empty(0))
     """What encoding took while hops were on their way."""
+    held_ms: Array = field(default_factory=lambda: np.empty(0))
+    """What of the bound is of hops that waited for it."""
     shared: tuple[Shared, ...] = ()
     """What its frames had of parts that UEs share."""
     cpu_ms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
@@ -89,10 +91,14 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
     if clocks.models and times and times.crosses.any():
         fault = clocks.fault(frame.stages for frame in frames)
     diffs = [frame.max_abs_diff for frame in frames if frame.max_abs_diff is not None]
+    bound_ms = _bound_ms(cell, frames, times) if times else np.empty(0)
+    held_ms = np.zeros_like(bound_ms)
+    if times and any(frame.released for frame in frames):
+        held_ms = bound_ms - _bound_ms(cell, frames, times, at_once=True)
     return MeasuredVisit(
         cell,
         times,
-        _bound_ms(cell, frames, times) if times else np.empty(0),
+        bound_ms,
         _encoded_bytes(cell, frames, sent_bytes),
         np.array([frame.result_bytes for frame in frames], np.float64),
         sent_bytes,
@@ -107,7 +113,8 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
             for frame in offered
             if frame.outcome == "error" and isinstance(frame.reason, str)
         ),
-        np.array([sum(ns for _, ns in one.encoding) / NS_PER_MS for one in frames], np.float64),
+        np.array([_overlapped_ms(cell.flow, one) for one in frames], np.float64),
+        held_ms,
         shared(frames),
         cpu_ms(frames),
         crossed_bytes(cell.flow, frames),
@@ -115,10 +122,16 @@ def measured_visit(cell: CellRecord, offered: Sequence[FrameRecord]) -> Measured
 
 
 def _bound_ms(
-    cell: CellRecord, frames: Sequence[FrameRecord], times: CellTimes, *, working: bool = True
+    cell: CellRecord,
+    frames: Sequence[FrameRecord],
+    times: CellTimes,
+    *,
+    working: bool = True,
+    at_once: bool = False,
 ) -> Array:
     """Over the way of whose frame it is; of nodes that are not `working` what the links take."""
-    bound = partial(times.bound_ms, frames, segments=cell.segments, working=working)
+    how = {"working": working, "at_once": at_once}
+    bound = partial(times.bound_ms, frames, segments=cell.segments, **how)
     found = bound(*cell.every_link, shared=cell.shared)
     for one in cell.ues:
         if one.link != cell.link:
@@ -130,6 +143,12 @@ def _bound_ms(
 def _computing_share(cell: CellRecord, frames: Sequence[FrameRecord], times: CellTimes) -> float:
     links_ms, took_ms = _bound_ms(cell, frames, times, working=False).sum(), times.e2e_ms.sum()
     return float(np.clip(1 - links_ms / took_ms, 0, 1)) if took_ms else 1.0
+
+
+def _overlapped_ms(flow: str, frame: FrameRecord) -> float:
+    """What its senders encoded meanwhile: once what went several ways."""
+    by_sender = {FLOWS[flow].ends(hop)[0]: encoding_ms(own) for hop, own in frame.released}
+    return sum(by_sender.values())
 
 
 def _sent_bytes(frames: Sequence[FrameRecord]) -> dict[str, Array]:

@@ -56,30 +56,39 @@ class CellTimes:
         segments: Sequence[Segment] = (Segment(),),
         shared: bool = False,
         working: bool = True,
+        at_once: bool = False,
     ) -> Array:
         """The physical floor of each frame (:mod:`orchestrator.results.statistics.bound`).
 
         Where ways to several users go through one link that is `shared`, one waits for another.
-        Of nodes that are not `working` it is what the links alone take.
+        Of nodes that are not `working` it is what the links alone take, and where all is encoded
+        ``at_once`` what it were if all were there when the first of it is.
         """
-        every = [(frame.sent, frame.encoding if working else ()) for frame in frames]
-        work_ms, links_ms, delay_ms = ([] for _ in range(3))
+        every = [
+            (frame.sent, frame.released if working and not at_once else ()) for frame in frames
+        ]
+        work_ms, wires_ms, links_ms, delay_ms = ([] for _ in range(4))
         for hops, on_nodes_ms in self.work_ms.items():
             known = {}
-            for sent, encoding in set(every):
+            for sent, released in set(every):
                 own = [hop for hop in sent if hop.name in hops]
-                known[sent, encoding] = crossing_ms(own, links, segments, dict(encoding))
+                known[sent, released] = (
+                    crossing_ms(own, links, segments),
+                    crossing_ms(own, links, segments, dict(released)),
+                )
             work_ms.append(on_nodes_ms * working)
-            links_ms.append(np.array([known[one] for one in every]))
+            wires_ms.append(np.array([known[one][0] for one in every]))
+            links_ms.append(np.array([known[one][1] for one in every]))
             delay_ms.append(np.full(len(every), sum(shape_of(links, hop).delay_ms for hop in hops)))
-        worked, crossing, delay = (np.array(one) for one in (work_ms, links_ms, delay_ms))
+        worked, wire, crossing, delay = map(np.array, (work_ms, wires_ms, links_ms, delay_ms))
         if shared:
             # whose work is longest goes first: no order is done earlier (Jackson's rule)
             order = np.argsort(-worked, axis=0)
-            worked, crossing, delay = (
-                np.take_along_axis(one, order, axis=0) for one in (worked, crossing, delay)
+            worked, wire, crossing, delay = (
+                np.take_along_axis(one, order, axis=0) for one in (worked, wire, crossing, delay)
             )
-            crossing = np.cumsum(crossing - delay, axis=0) + delay
+            # what one waits for to be encoded, another may cross in
+            crossing = np.maximum(crossing, np.cumsum(wire - delay, axis=0) + delay)
         last: Array = np.max(worked + crossing, axis=0)  # it is there when it is with the last user
         return last
 

@@ -45,8 +45,9 @@ def bind(message: nodes_pb2.Assignment, held: HeldParts, limits: Limits, work: W
         for place in range(len(itinerary) - 1)
     )
     sharing = sharing_of(message.queues, limits) if message.queues.workers else None
-    overlaps = not (message.whole or message.queues.in_flight)
-    binding = _Binding(message.node, itinerary, hops, model, held, limits, work, sharing, overlaps)
+    binding = _Binding(
+        message.node, itinerary, hops, model, held, limits, work, sharing, not message.whole
+    )
     own = {
         place: binding.station(place)
         for place, one in enumerate(itinerary)
@@ -154,7 +155,7 @@ class _Binding:
     work: Work
     sharing: Sharing | None
     overlaps: bool
-    """Whether what is encoded may be sent meanwhile: a frame has the link to itself."""
+    """Whether what is encoded may be sent meanwhile."""
     coded_bytes: int = 0
     """What the codecs bound so far keep."""
     digests: list[nodes_pb2.TablesDigest] = field(default_factory=list)

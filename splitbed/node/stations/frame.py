@@ -73,6 +73,20 @@ class Frame:
             return nullcontext()
         return self.assignment.turns[self.at].step(self.place, name, self.timeline)
 
+    def enter(self, name: str) -> None:
+        """Begin a step of its station in its turn, until it is :meth:`done`, or leaves."""
+        if self.place is not None:
+            self.assignment.turns[self.at].enter(self.place, name, self.timeline)
+
+    def may(self, name: str) -> bool:
+        """Begin a step so if it is its turn now, and say whether."""
+        return self.place is None or self.assignment.turns[self.at].may(self.place, name)
+
+    def done(self, name: str) -> None:
+        """It is at that step no more."""
+        if self.place is not None:
+            self.assignment.turns[self.at].done(self.place, name)
+
     def leave(self) -> None:
         """It is at its station no more."""
         if self.place is not None:
@@ -110,7 +124,9 @@ class Frame:
         if self.crossed is None:
             return [*told]
         *stages, sent = told
-        self.crossed.start_ns, self.crossed.encoding_ns = sent.start_ns, sent.encoding_ns
+        self.crossed.start_ns = sent.start_ns
+        self.crossed.ClearField("releases")
+        self.crossed.releases.extend(sent.releases)
         return [*stages, self.crossed]
 
     @property
@@ -124,15 +140,19 @@ class Frame:
         if together := self.timeline.together:
             part = f"part{self.assignment.itinerary[self.at].part}"
             next(one for one in reversed(stages) if one.name == part).together = together
-        if self.hop is not None and own and own[-1].name == self.hop.name:
-            stages[-1].encoding_ns = self.timeline.encoding_ns
+        sent = self.hop is not None and own and own[-1].name == self.hop.name
+        if sent and self.encoding is not None:
+            for one in self.encoding.releases:
+                stages[-1].releases.add(ns=one.ns, bytes=one.bytes)
         return stages
 
     @property
     def cpu(self) -> list[StageCpu]:
         """CPU time of all nodes so far, where frames come one at a time."""
         node, own = self.assignment.node, self.timeline.spent or {}
-        return [*self.told().cpu, *(StageCpu(node=node, stage=s, ns=ns) for s, ns in own.items())]
+        meanwhile = self.encoding.spent if self.encoding else {}  # once, however many it is sent to
+        spent = [*own.items(), *meanwhile.items()]
+        return [*self.told().cpu, *(StageCpu(node=node, stage=s, ns=ns) for s, ns in spent)]
 
     @property
     def footprints(self) -> list[Footprint]:

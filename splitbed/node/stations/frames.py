@@ -181,8 +181,8 @@ class Frames:
         crossed.end_ns = monotonic_ns()  # as the next stage begins
         return frame
 
-    def work(self, frame: Frame, *, whole: bool = False) -> None:
-        """Do with it what is to be done at its station; if `whole`, all of it before it is sent."""
+    def work(self, frame: Frame) -> None:
+        """Do with it what is to be done at its station, and of what is sent meanwhile the first."""
         station = frame.assignment.station(frame.at)
         timeline, slowed = frame.timeline, self.slowed
         if station.asked.source and not frame.tensors:
@@ -203,12 +203,13 @@ class Frames:
             with frame.step("result"):
                 frame.tensors = station.result(outputs, timeline, slowed)
             self._compare(frame, outputs)
-        if station.gives is not None:
+        if station.overlaps:
+            frame.enter("encode")
+            done = partial(frame.done, "encode")
+            frame.encoding = station.encoding(frame.tensors, timeline, slowed, done)
+        elif station.gives is not None:
             with frame.step("encode"):
-                if station.overlaps and not whole:
-                    frame.encoding = station.encoding(frame.tensors, timeline, slowed)
-                else:
-                    frame.tensors = station.encode(frame.tensors, timeline, slowed)
+                frame.tensors = station.encode(frame.tensors, timeline, slowed)
 
     def _compare(self, frame: Frame, outputs: Tensors) -> None:
         if frame.input in self.references:

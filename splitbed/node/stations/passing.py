@@ -72,7 +72,7 @@ class Passing:
         Raises FrameDropped for one that a node had no room for.
         """
         with _at_station(frame), self.in_flight.frame():
-            self.frames.work(frame, whole=bool(others))
+            self.frames.work(frame)
             if others:
                 self._fan_out.send(frame, [self.frames.assignment(one) for one in others])
             elif frame.hop is not None and (near := self.neighbours.near(frame.to)) is not None:

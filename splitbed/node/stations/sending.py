@@ -3,12 +3,13 @@
 Where it ends elsewhere than it began, and others are under way, who sent it on hears that it has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from time import monotonic, monotonic_ns, sleep
 
+from splitbed.codecs.coder import Piece
 from splitbed.errors import FrameDropped, NodeError, SplitbedError
 from splitbed.messages import Received
 from splitbed.meters.process import METER
@@ -37,13 +38,12 @@ def send(frame: Frame, stream: Stream, *, awaited: bool = False) -> None:
     """
     if frame.place is not None:
         frame.told()  # refused now, and alone, if it is
-    with frame.step("send"):
-        await_room(frame, frame.assignment, stream)
-        if awaited:
-            stream.incoming.expect(frame.key)
-        send_data(frame, stream)
-        if frame.comes_back:  # nothing is computed for it
-            report(frame, stream)
+    await_links(frame, [(frame.assignment, stream)])
+    if awaited:
+        stream.incoming.expect(frame.key)
+    send_data(frame, stream)
+    if frame.comes_back:  # nothing is computed for it
+        report(frame, stream)
     frame.leave()
     if not frame.comes_back:
         report(frame, stream)
@@ -57,9 +57,19 @@ def send_data(frame: Frame, stream: Stream) -> None:
     if (encoding := frame.encoding) is None:
         stream.send(frame.header(), frame.tensors)
     else:
-        pieces = encoding.given(frame.hop.name)
+        pieces = _counted_pieces(frame, encoding.given(frame.hop.name, frame.timeline), stream)
         stream.send_pieces(frame.header(), encoding.coder.encoded, pieces)
     frame.timeline.end(frame.hop.name, sent_ns)
+
+
+def _counted_pieces(frame: Frame, pieces: Iterator[Piece], stream: Stream) -> Iterator[Piece]:
+    """The pieces, each counted as on its way once it is sent."""
+    assert frame.hop is not None
+    key, counted = _key_of(frame, frame.assignment), _counts(frame.assignment, frame.at)
+    for piece in pieces:
+        if counted:
+            stream.window.add(key, piece.data.nbytes, frame.hop.rate_mbit, monotonic())
+        yield piece
 
 
 def report(frame: Frame, stream: Stream) -> None:
@@ -80,25 +90,76 @@ def report(frame: Frame, stream: Stream) -> None:
     stream.send(Header(report=said))
 
 
-def await_room(frame: Frame, way: Assignment, stream: Stream) -> None:
-    """Until the link of a way can take it, where several are under way; a wait like any other."""
-    size = nbytes(frame.tensors)
-    if not _counted(way, frame.at, size):
-        return
-    since_ns, key, hop = monotonic_ns(), (way.number, frame.number), way.hops[frame.at]
-    if waits := (early_s := stream.window.early_s(monotonic())) > 0:
-        sleep_until(monotonic() + early_s)
-    while not stream.window.enter(key, size, hop.rate_mbit, hop.rtt_ms, monotonic()):
-        waits = True
-        stream.find(Key("arrived"))
-    if waits:
-        frame.timeline.add(WAIT, since_ns, monotonic_ns())
+def await_links(frame: Frame, ways: Sequence[tuple[Assignment, Stream]]) -> None:
+    """Until it is its turn to be sent, and the links of its `ways` can take it.
+
+    What is sent while it is encoded is encoded ahead until then.
+    """
+    rooms, in_turn = [_Room(frame, *way) for way in ways], False
+    if (encoding := frame.encoding) is not None:
+        while not encoding.ended:
+            in_turn = in_turn or frame.may("send")
+            if in_turn and all(room.taken() for room in rooms):
+                break
+            encoding.next()
+        encoding.begin_sending()
+    if not in_turn:
+        frame.enter("send")
+    for room in rooms:
+        room.await_taken()
+
+
+@dataclass
+class _Room:
+    """What a frame takes of a way's link, where several are under way."""
+
+    frame: Frame
+    way: Assignment
+    stream: Stream
+    _is_taken: bool = False
+
+    def __post_init__(self) -> None:
+        # of what is encoded meanwhile, each piece is counted as it is sent
+        self._size = 0 if self.frame.encoding else nbytes(self.frame.tensors)
+        self._hop = self.way.hops[self.frame.at]
+        many = bool(self.frame.encoding) or self._size >= LEAST_BYTES
+        self._is_taken = not (many and _counts(self.way, self.frame.at))
+
+    def taken(self) -> bool:
+        """Take it if it is there now; whether it is taken."""
+        if not self._is_taken and self._early_s <= 0:
+            self._is_taken = self._enter()
+        return self._is_taken
+
+    def await_taken(self) -> None:
+        """Take it once it is there: a wait like any other."""
+        if self._is_taken:
+            return
+        since_ns = monotonic_ns()
+        if waits := (early_s := self._early_s) > 0:
+            sleep_until(monotonic() + early_s)
+        while not self._enter():
+            waits = True
+            self.stream.find(Key("arrived"))
+        if waits:
+            self.frame.timeline.add(WAIT, since_ns, monotonic_ns())
+
+    @property
+    def _early_s(self) -> float:
+        return self.stream.window.early_s(monotonic())
+
+    def _enter(self) -> bool:
+        key, hop = _key_of(self.frame, self.way), self._hop
+        window = self.stream.window
+        return window.enter(key, self._size, hop.rate_mbit, hop.rtt_ms, monotonic())
 
 
 def say_arrived(frame: Frame, stream: Stream) -> None:
     """Say that it is here whole, where its sender counts what is on its way."""
-    size = frame.crossed.bytes if frame.crossed else 0
-    if _counted(frame.assignment, frame.at - 1, size):
+    station, size = frame.assignment.station(frame.at), frame.crossed.bytes if frame.crossed else 0
+    coder = station.takes or station.hands_on
+    in_pieces = coder is not None and coder.in_pieces  # its sender knew no size
+    if (in_pieces or size >= LEAST_BYTES) and _counts(frame.assignment, frame.at - 1):
         number = frame.assignment.number
         stream.send(Header(arrived=Arrived(frame=frame.number, assignment=number)))
 
@@ -144,12 +205,10 @@ class FanOut:
             )
         with ExitStack() as stack:
             streams = [stack.enter_context(self.neighbours.towards(one, frame.at)) for one in ways]
-            with frame.step("send"):
-                for one, stream in zip(ways, streams, strict=True):
-                    await_room(frame, one, stream)
-                frame.sample()  # of what they have in common
-                going = [*zip([frame, *map(frame.on_way, others)], streams, strict=True)]
-                self._send_data(going)
+            await_links(frame, [*zip(ways, streams, strict=True)])
+            frame.sample()  # of what they have in common
+            going = [*zip([frame, *map(frame.on_way, others)], streams, strict=True)]
+            self._send_data(going)
             frame.leave()
             for sent, stream in going:
                 report(sent, stream)
@@ -215,7 +274,11 @@ def tell(frame: Frame) -> None:
         tell_bytes(frame.hop.name, gives, frame.sent_bytes)
 
 
-def _counted(assignment: Assignment, at: int, size: int) -> bool:
-    """Whether a frame of such a size is counted on its way from that station."""
+def _key_of(frame: Frame, way: Assignment) -> tuple[int, int]:
+    return way.number, frame.number
+
+
+def _counts(assignment: Assignment, at: int) -> bool:
+    """Whether frames are counted on their way from that station: those of some size."""
     queues, rate_mbit = assignment.queues, assignment.hops[at].rate_mbit
-    return queues is not None and queues.in_flight > 1 and rate_mbit > 0 and size >= LEAST_BYTES
+    return queues is not None and queues.in_flight > 1 and rate_mbit > 0

@@ -13,6 +13,8 @@ from time import monotonic_ns
 
 from splitbed import flow
 from splitbed.codecs.coder import Coder, Piece
+from splitbed.codecs.releases import Release, releases_of
+from splitbed.errors import NodeError
 from splitbed.node.model_info import ModelInfo
 from splitbed.node.shared.work import Ran
 from splitbed.tensors import Tensors
@@ -84,43 +86,94 @@ class Station:
         with timeline.stage("encode"), slowed(1):
             return self.gives.encode(tensors)
 
-    def encoding(self, tensors: Tensors, timeline: Timeline, slowed: Slowed) -> "Encoding":
-        """What goes on, the first of it there. Raises NodeError for what cannot be encoded."""
+    def encoding(
+        self, tensors: Tensors, timeline: Timeline, slowed: Slowed, done: Callable[[], None]
+    ) -> "Encoding":
+        """What goes on, the first of it there; ``done`` is called once all of it is.
+
+        Raises NodeError for what cannot be encoded.
+        """
         assert self.gives is not None
-        encoding = Encoding(self.gives, self.gives.pieces(tensors), timeline, slowed)
-        with timeline.stage("encode"):
-            encoding.first = encoding.next()
+        start_ns = timeline.begin()
+        encoding = Encoding(
+            self.gives, self.gives.pieces(tensors), timeline, slowed, done, start_ns
+        )
+        encoding.next()
         return encoding
 
 
 @dataclass
 class Encoding:
-    """What goes on while it is encoded: each piece after the ``first`` when it is asked for.
+    """What goes on in pieces: some ``made`` ahead, each other one when who sends it asks for it.
 
-    What these take is ``encoding_ns`` of the hop, and CPU time of `encode`.
+    The first are the stage `encode`; what the others take is in the time of the hop, and CPU time
+    of `encode`. Several may send it at once, each at its own pace.
     """
 
     coder: Coder
     pieces: Iterator[Piece]
     timeline: Timeline
     slowed: Slowed
-    first: Piece | None = None
-    nbytes: int = 0
-    """Of all that was given."""
+    done: Callable[[], None]
+    start_ns: int
+    made: list[Piece] = field(default_factory=list)
+    ended: bool = False
+    """Whether all are made."""
+    spent: dict[str, int] = field(default_factory=dict)
+    """CPU time of those that were made while it was sent."""
+    _made_ns: list[int] = field(default_factory=list)
+    """Of each, what encoding took since it is sent."""
+    _sent_ns: int | None = None
+    _failed: NodeError | None = None
+    _lock: Lock = field(default_factory=Lock)
 
-    def next(self) -> Piece | None:
-        """The next piece, None behind the last. Raises NodeError for what cannot be encoded."""
-        with self.slowed(1):
-            return next(self.pieces, None)
+    @property
+    def nbytes(self) -> int:
+        """Of all that was made."""
+        return sum(piece.data.nbytes for piece in self.made)
 
-    def given(self, hop: str) -> Iterator[Piece]:
+    @property
+    def releases(self) -> tuple[Release, ...]:
+        """Of what was made while it was sent, what a link may have to wait for."""
+        sizes = (piece.data.nbytes for piece in self.made)
+        return releases_of([*zip(self._made_ns, sizes, strict=True)])
+
+    def next(self) -> None:
+        """Make the next piece. Raises NodeError for what cannot be encoded."""
+        if self._failed is not None:
+            raise self._failed
+        start_ns = monotonic_ns()
+        try:
+            with self.slowed(1):
+                piece = next(self.pieces)
+        except NodeError as error:
+            self._failed = error
+            raise
+        self.made.append(piece)
+        if self._sent_ns is not None:
+            self._sent_ns += monotonic_ns() - start_ns
+        self._made_ns.append(self._sent_ns or 0)
+        if piece.last and piece.info.name == self.coder.encoded[-1].name:
+            self.ended = True
+            self.done()
+
+    def begin_sending(self) -> None:
+        """What is made from now on is in the time of hops."""
+        self.timeline.end("encode", self.start_ns)
+        self._sent_ns = 0
+
+    def given(self, hop: str, timeline: Timeline) -> Iterator[Piece]:
         """The pieces, as they are sent on a hop. Raises NodeError for what cannot be encoded."""
-        piece, timeline = self.first, self.timeline
-        while piece is not None:
-            self.nbytes += piece.data.nbytes
-            yield piece
-            timeline.spend(hop)
-            start_ns = monotonic_ns()
-            piece = self.next()
-            timeline.encoding_ns += monotonic_ns() - start_ns
-            timeline.spend("encode")
+        place = 0
+        while self._makes(place, hop, timeline):
+            yield self.made[place]
+            place += 1
+
+    def _makes(self, place: int, hop: str, timeline: Timeline) -> bool:
+        """Make a piece, unless it is made; whether there is one."""
+        with self._lock:
+            if place == len(self.made) and not self.ended:
+                timeline.spend(hop)
+                self.next()
+                timeline.spend("encode", self.spent)
+            return place < len(self.made)

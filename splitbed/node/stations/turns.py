@@ -25,11 +25,14 @@ DROPS = (NEWEST, OLDEST, NONE)
 
 @dataclass(eq=False)
 class Place:
-    """Of one frame: the step that it began last, whether it is at it, and which it waits for."""
+    """Of one frame: the step that it began last, those it is at, and which it waits for.
+
+    It is at two where it is sent while it is encoded.
+    """
 
     number: int
     began: int = -1
-    inside: bool = False
+    at: set[int] = field(default_factory=set)
     wants: int | None = None
     lost: NodeError | None = None
     """Why it goes no further."""
@@ -67,13 +70,12 @@ class Order:
         waiting = (
             one
             for one in self.here
-            if one.began < _PART and not one.inside and one.wants is not None and not one.lost
+            if one.began < _PART and not one.at and one.wants is not None and not one.lost
         )
         return next(waiting, place) if self.drop == OLDEST else place
 
     def may(self, place: Place, step: int) -> bool:
         """Whether it may begin a step: those before it have, and one of them is done with it."""
-        at_it = 0
         for one in self.here:
             if one is place:
                 break
@@ -81,13 +83,11 @@ class Order:
                 continue
             if one.began < step:
                 return False
-        for one in self.here:
-            at_it += one.inside and one.began == step
-        return at_it < self.permitted(step)
+        return sum(step in one.at for one in self.here) < self.permitted(step)
 
     def begin_all(self) -> list[Place]:
         """Those that wait and may begin what they wait for, which they have now."""
-        at_it = Counter(one.began for one in self.here if one.inside)
+        at_it = Counter(step for one in self.here for step in one.at)
         least, begun = len(STEPS), []
         for one in self.here:
             if one.lost:
@@ -102,7 +102,8 @@ class Order:
 
     def begin(self, place: Place, step: int) -> None:
         """It is at that step."""
-        place.began, place.inside, place.wants = step, True, None
+        place.began, place.wants = step, None
+        place.at.add(step)
 
 
 class Turns:
@@ -136,29 +137,15 @@ class Turns:
 
         Raises NodeError where it goes no further, FrameDropped where it made room for another.
         """
-        self._enter(place, STEPS.index(name), timeline)
+        self.enter(place, name, timeline)
         try:
             yield
         finally:
-            with self._lock:
-                place.inside = False
-                self._wake()
+            self.done(place, name)
 
-    def leave(self, place: Place) -> None:
-        """It is not here any more, if it was."""
-        with self._lock:
-            if place in self._order.here:
-                self._order.here.remove(place)
-                self._wake()
-
-    def give_up(self, reason: str) -> None:
-        """All that are here go no further."""
-        with self._lock:
-            for place in self._order.here:
-                self._lose(place, NodeError(reason))
-            self._wake()
-
-    def _enter(self, place: Place, step: int, timeline: Timeline) -> None:
+    def enter(self, place: Place, name: str, timeline: Timeline) -> None:
+        """Begin a step, which is to be :meth:`done`, once it is its turn, or raise as that."""
+        step = STEPS.index(name)
         with self._lock:
             if place.lost is None and self._order.may(place, step):
                 self._order.begin(place, step)
@@ -173,6 +160,35 @@ class Turns:
             if place.lost is not None:
                 raise place.lost
         timeline.add(WAIT, since_ns, monotonic_ns())
+
+    def may(self, place: Place, name: str) -> bool:
+        """Begin a step if it is its turn now, and say whether."""
+        step = STEPS.index(name)
+        with self._lock:
+            if may := place.lost is None and self._order.may(place, step):
+                self._order.begin(place, step)
+                self._wake()
+            return may
+
+    def done(self, place: Place, name: str) -> None:
+        """It is at that step no more."""
+        with self._lock:
+            place.at.discard(STEPS.index(name))
+            self._wake()
+
+    def leave(self, place: Place) -> None:
+        """It is not here any more, if it was."""
+        with self._lock:
+            if place in self._order.here:
+                self._order.here.remove(place)
+                self._wake()
+
+    def give_up(self, reason: str) -> None:
+        """All that are here go no further."""
+        with self._lock:
+            for place in self._order.here:
+                self._lose(place, NodeError(reason))
+            self._wake()
 
     def _lose(self, place: Place, error: NodeError) -> None:
         place.lost = place.lost or error

@@ -39,9 +39,17 @@ class Window:
             on_way = self._on_way.values()
             if sum(on_way) > rate_mbit * rtt_ms * 125 + max(on_way, default=0):
                 return False
-            self._on_way[key] = nbytes
-            self._free_s = max(self._free_s, now_s) + nbytes * _ON_WIRE / (rate_mbit * 125e3)
+            self._count(key, nbytes, rate_mbit, now_s)
             return True
+
+    def add(self, key: tuple[int, int], nbytes: int, rate_mbit: float, now_s: float) -> None:
+        """So much more of a frame that has entered is on its way."""
+        with self._lock:
+            self._count(key, nbytes, rate_mbit, now_s)
+
+    def _count(self, key: tuple[int, int], nbytes: int, rate_mbit: float, now_s: float) -> None:
+        self._on_way[key] = self._on_way.get(key, 0) + nbytes
+        self._free_s = max(self._free_s, now_s) + nbytes * _ON_WIRE / (rate_mbit * 125e3)
 
     def arrived(self, assignment: int, frame: int) -> None:
         """It is at the other end, whole."""

@@ -21,7 +21,7 @@ def came(order: Order, count: int) -> list[Place]:
 
 def done(order: Order, place: Place, step: int) -> None:
     order.begin(place, step)
-    place.inside = False
+    place.at.discard(step)
 
 
 def test_a_step_is_entered_in_the_order_in_which_frames_came_by_one_at_a_time() -> None:
@@ -29,7 +29,7 @@ def test_a_step_is_entered_in_the_order_in_which_frames_came_by_one_at_a_time() 
     assert not order.may(second, DECODE)
     order.begin(first, DECODE)
     assert not order.may(second, DECODE)
-    first.inside = False
+    first.at.clear()
     assert order.may(second, DECODE)
     assert order.may(first, PART)
 
@@ -40,7 +40,7 @@ def test_who_was_quicker_at_a_part_waits_for_the_frames_before_at_the_next_step(
     assert order.may(second, PART)
     order.begin(second, PART)
     assert not order.may(third, PART)
-    second.inside = False
+    second.at.clear()
     assert order.may(third, PART)
     assert not order.may(second, RESULT)
     done(order, first, RESULT)

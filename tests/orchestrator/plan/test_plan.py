@@ -28,6 +28,7 @@ from orchestrator.results.profile import CutSizes, NodeProfile, Profile, Span
 from orchestrator.results.run_folder import RunFolder
 from orchestrator.testbed.local import local_model
 from orchestrator.testbed.model import Known
+from splitbed.codecs.releases import Release
 from splitbed.errors import UsageError
 from splitbed.graphs.mincut import Dag, Wire
 from tests.orchestrator.commands import orchestrate
@@ -125,10 +126,26 @@ def by_hand_ms(option: Option, slowdown: float, delay_ms: float, bw_mbit: float)
     return slowdown * (part1 + own.encode_ms) + up_ms + on_edge_ms + down_ms
 
 
-def test_of_coding_and_wire_that_go_on_together_the_longer_takes_time() -> None:
+MEANWHILE = (Release(2_000_000, 5_000), Release(3_000_000, 1_000))
+"""What is encoded while it is sent."""
+
+
+def in_pieces(own: Coded) -> Coded:
+    """The same, of whose encoding 3 ms are while it is sent."""
+    return own.replaced(encode_ms=own.encode_ms - 3.0, releases=MEANWHILE)
+
+
+def across_by_hand_ms(nbytes: int, rate_mbit: float, slowdown: float) -> float:
+    def wire_ms(nbytes: int) -> float:
+        return wire_bytes(nbytes) * 8 / (rate_mbit * 1e3)
+
+    return max(wire_ms(nbytes), slowdown * 2.0 + wire_ms(5_000), slowdown * 3.0 + wire_ms(1_000))
+
+
+def test_of_coding_and_wire_that_go_on_together_pieces_cross_once_they_are_there() -> None:
     apart = predictor()
     options = [
-        one.replaced(coded=tuple(own.replaced(overlapped_ms=3.0) for own in one.coded))
+        one.replaced(coded=tuple(in_pieces(own) for own in one.coded))
         for one in apart.facts.options
     ]
     together = replace(apart, facts=apart.facts.replaced(options=tuple(options)))
@@ -139,20 +156,20 @@ def test_of_coding_and_wire_that_go_on_together_the_longer_takes_time() -> None:
         for place, (slowdown, rate_mbit) in enumerate(zip(slowdowns, rates_mbit, strict=True)):
             air_ms = 0.0
             for own in option.coded:
-                on_wire = wire_bytes(round(own.nbytes * 1.0005))
-                air_ms = min(on_wire * 8 / (rate_mbit * 1e3), 3.0 * slowdown)
+                nbytes = round(own.nbytes * 1.0005)
+                apart_ms = slowdown * 3.0 + wire_bytes(nbytes) * 8 / (rate_mbit * 1e3)
+                air_ms = apart_ms - across_by_hand_ms(nbytes, rate_mbit, slowdown)
             assert saved[place] == pytest.approx(air_ms)
 
 
 def test_a_race_is_told_so_too() -> None:
     told, (own,) = predictor(), coded(9_000, 9.0, 1.0)
     split = Configuration(1, 3, "early", "int8+zstd")
-    wire_ms = wire_bytes(9_000) * 8 / 8e3
-    for slowdown, overlapped_ms, hidden_ms in ((1, 3, 3), (2, 3, 6), (4, 3, wire_ms), (4, 0, 0)):
-        option = Option(configuration=split, coded=(own.replaced(overlapped_ms=overlapped_ms),))
-        over_ms = wire_ms + wire_bytes(1000) * 8 / 8e3 + 2 * 5
+    for slowdown in (1, 2, 4):
+        option = Option(configuration=split, coded=(in_pieces(own),))
+        over_ms = across_by_hand_ms(9_000, 8, slowdown) + wire_bytes(1000) * 8 / 8e3 + 2 * 5
         network_ms = _network_ms(told, option, [symmetric(rate_mbit=8, delay_ms=5)], slowdown)
-        assert network_ms == pytest.approx(over_ms - hidden_ms)
+        assert network_ms == pytest.approx(over_ms - slowdown * 3.0)
 
 
 @pytest.mark.parametrize("segment", [tcp_segment(9000), tcp_segment(ipv6=True)])
@@ -221,8 +238,7 @@ def test_of_several_users_the_longest_way_is_predicted_with_all_that_is_sent() -
     bare, asked = predictor(), Configuration(1, 3, "early", "int8", flow="multi-head")
     heads = replace(asked, heads=((0,), (1,)))
     (own,) = coded(9_000, 3.0, 4.0)
-    # all of it is encoded before any is sent: it goes several ways
-    split = Option(configuration=heads, coded=(own.replaced(overlapped_ms=2.0),))
+    split = Option(configuration=heads, coded=(in_pieces(own),))
     network = Option(configuration=replace(heads, k=3, codec="raw"))
     quick = node(tuple(ms / 4 for ms in LAYERS_MS), 1.1)
     told = Predictor(
@@ -230,9 +246,9 @@ def test_of_several_users_the_longest_way_is_predicted_with_all_that_is_sent() -
         bare.facts.replaced(options=(network, split)),
     )
     plan = make_plan(told, grid("8", "5", "2"))
-    wire_ms = (9_004 + 66 * math.ceil(9_004 / 1448)) * 8 / 8e3 + 5
-    # of ue-1, and not of ue-2; both are slowed; what is encoded once is sent to both
-    assert plan.e2e_ms[1, 0] == pytest.approx(5.9 + 3 + wire_ms + 0.9 + 2 * (4 + 55.4))
+    wire_ms = across_by_hand_ms(9_004, 8, 1) + 5
+    # of ue-1, and not of ue-2; both are slowed; what is encoded once, meanwhile, is sent to both
+    assert plan.e2e_ms[1, 0] == pytest.approx(5.9 + wire_ms + 0.9 + 2 * (4 + 55.4))
     assert plan.work.sent_bytes[1] == 2 * 9_000
     results_ms = (1000 + 66) * 8 / 8e3 + 5 + 0.9
     assert plan.e2e_ms[0, 0] == pytest.approx(1.1 * 30 + 0.4 + 4 + results_ms)

@@ -7,6 +7,7 @@ from netem.wire import IPV6_HEADER_BYTES, tcp_segment, wire_bytes, wire_ms
 from orchestrator.results.judgement.compression import without_data_ms
 from orchestrator.results.records import Hop, ProofRecord, segment_of
 from orchestrator.results.statistics.bound import bound_ms, crossing_ms
+from splitbed.codecs.releases import Release
 from splitbed.timeline import Stage, Timeline
 from tests.orchestrator.written import made_row
 
@@ -65,11 +66,12 @@ def test_each_hop_is_bound_by_the_link_that_it_takes() -> None:
     assert bound_ms(frame, sent, slow, fast) == pytest.approx(1 + 5 + 1 + hops_ms)
 
 
-def test_a_hop_takes_no_less_than_what_is_encoded_meanwhile() -> None:
-    link, sent = symmetric(rate_mbit=8, delay_ms=10), [Hop("uplink", 1448), Hop("downlink", 1448)]
+def test_what_is_encoded_last_crosses_after_it_is_encoded() -> None:
+    link, sent = symmetric(rate_mbit=8, delay_ms=10), [Hop("uplink", 2896), Hop("downlink", 1448)]
     segment_ms = 1.514
-    for encoding_ms, up_ms in ((1, segment_ms), (4, 4)):
-        floor_ms = crossing_ms(sent, [link], encoding_ns={"uplink": encoding_ms * 1_000_000})
+    for last_ms, up_ms in ((1, 2 * segment_ms), (4, 4 + segment_ms)):
+        released = {"uplink": [Release(last_ms * 1_000_000, 1448)]}
+        floor_ms = crossing_ms(sent, [link], released=released)
         assert floor_ms == pytest.approx(up_ms + segment_ms + 20)
 
 
