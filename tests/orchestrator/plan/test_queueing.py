@@ -82,6 +82,16 @@ def test_one_under_way_waits_for_its_result_and_several_overlap() -> None:
     assert np.diff(together).mean() == pytest.approx(1.0, rel=0.05)
 
 
+def test_a_link_that_is_free_is_begun_early_and_one_that_is_busy_when_it_is_free() -> None:
+    stages = [np.array([1.0]), np.array([2.0])]
+    early, source = [np.array([0.0]), np.array([0.5])], Source(in_flight=4)
+    for every, apart in ((4.0, 4.0), (0.0, 2.0)):
+        arrivals = np.arange(4, dtype=np.float64) * every
+        done = passed(arrivals, stages, np.array([0.0]), source, early=early).done[0]
+        assert done[0] == 2.5
+        assert np.diff(done) == pytest.approx(np.full(3, apart))
+
+
 def test_one_that_ends_elsewhere_is_under_way_until_its_source_has_heard() -> None:
     stages, at_once = [np.array([1.0])], np.zeros(5)
     made = passed(at_once, stages, np.array([2.0]), Source(in_flight=1), heard=np.array([3.0]))
