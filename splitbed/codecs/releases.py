@@ -7,11 +7,14 @@ there + time on the wire of k and all that follow``: jobs with release dates on 
 
 from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from splitbed.timeline import NS_PER_MS
+
+Floats = npt.NDArray[np.float64]
 
 
 class Release(NamedTuple):
@@ -50,16 +53,15 @@ def _is_below(between: Release, one: Release, other: Release) -> bool:
 def across_ms(
     releases: Sequence[Release],
     nbytes: int,
-    on_wire_ms: Callable[[int], Any],
-    pace: Any = 1.0,
-) -> Any:
+    on_wire_ms: Callable[[int], float | Floats],
+    pace: float | Floats = 1.0,
+) -> Floats:
     """When the last of `nbytes` is across, in ms since the first began to cross.
 
-    Encoding takes `pace` times as long. It is a number, or an array of numbers, as what bytes take
-    `on_wire_ms` and the pace are.
+    Encoding takes `pace` times as long. Of the shape of what bytes take `on_wire_ms`, and the pace.
     """
     floors = (pace * (one.ns / NS_PER_MS) + on_wire_ms(one.bytes) for one in releases)
-    return reduce(np.maximum, floors, on_wire_ms(nbytes))
+    return np.asarray(reduce(np.maximum, floors, on_wire_ms(nbytes)))
 
 
 def encoding_ms(releases: Sequence[Release]) -> float:

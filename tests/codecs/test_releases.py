@@ -26,7 +26,7 @@ def test_of_few_pieces_that_decide_the_last_is_across_when_it_is_of_all(
         made.append((there_ns, nbytes))
     releases, total = releases_of(made), sum(nbytes for _, nbytes in made)
     took_ms = across_ms(releases, total, lambda nbytes: nbytes * ns_of_a_byte / 1e6)
-    assert round(took_ms * 1e6) == by_recursion_ns(made, ns_of_a_byte)
+    assert round(float(took_ms) * 1e6) == by_recursion_ns(made, ns_of_a_byte)
     assert round(encoding_ms(releases) * 1e6) == there_ns
 
 
