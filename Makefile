@@ -24,10 +24,10 @@ $(STAMP): pyproject.toml $(wildcard requirements*.lock)
 	@touch $@
 	@echo "ready: . $(VENV)/bin/activate puts orchestrate, ue-node, edge-node, netem and splitbed on the path"
 
-sweep: setup  ## does device, split or network win, for a small trained model (2 minutes); ARGS=more options
-	$(BIN)/orchestrate sweep --model shapesnet --split stage2,stage3 --bw 1,5,20 \
-		--codec int4+zstd,klt-inter:75 --input-codec jpeg:85,444,avc:22,444 --ue-slowdown 1,8 \
-		--runs 10 --max-drop 0.03 --no-delivery $(ARGS)
+sweep: setup  ## does device, split or network win, for a small trained model (3 minutes); ARGS=more options
+	$(BIN)/orchestrate sweep --model shapesnet --split 14:30,stage3 --bw 1,5,20 \
+		--codec klt-inter:65 --input-codec jpeg:85,444,avc:22,444 --ue-slowdown 1,12 \
+		--runs 20 --max-drop 0.03 --no-delivery $(ARGS)
 
 test: $(STAMP)-and-$(TESTED)  ## all tests; sets up what they need beyond that, and says why
 	@scripts/system-packages tests
