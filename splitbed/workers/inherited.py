@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from splitbed.errors import MachineError
+
 _LIMITS = sorted(number for name, number in vars(resource).items() if name.startswith("RLIMIT_"))
 
 
@@ -24,10 +26,13 @@ class Inherited:
 
     @classmethod
     def now(cls) -> Self:
-        """Of this thread."""
-        status = Path("/proc/self/status").read_text()
+        """Of this thread; MachineError where there is no room to look."""
+        try:
+            status = Path("/proc/self/status").read_bytes()  # a name there may end within a letter
+        except OSError as error:
+            raise MachineError(f"cannot start a process: {error.strerror}") from error
         return cls(
-            int(status.partition("Umask:")[2].split()[0], 8),  # os.umask tells it by changing it
+            int(status.partition(b"Umask:")[2].split()[0], 8),  # os.umask tells it by changing it
             os.getpriority(os.PRIO_PROCESS, 0),
             sorted(os.sched_getaffinity(0)),
             sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),

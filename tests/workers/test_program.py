@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -69,6 +70,7 @@ with ending_fork_server():
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
+    Path("/proc/self/comm").write_bytes(b"gr\\xc3")  # a long name is cut within a letter
     argv, own = ["3"], {**os.environ, "OWN": ""}
     program = Program("tests.workers.telling", argv, log=Path(sys.argv[1]), environment=own)
     print(json.dumps([program.wait(), vars(Inherited.now())]))
@@ -103,7 +105,8 @@ def test_it_has_a_fork_server_that_was_forked_of_it_with_nothing_else_open(tmp_p
     server = psutil.Process(said["fork_server"])
     assert server.ppid() == program.pid
     assert server.num_threads() == 1
-    assert {fd.name for fd in Path(f"/proc/{server.pid}/fd").iterdir()} == {*"0123"}
+    # once the worker that it asked is gone, too
+    until(lambda: {fd.name for fd in Path(f"/proc/{server.pid}/fd").iterdir()} == {*"0123"})
     program.kill()
     assert program.wait() == -signal.SIGKILL
     until(lambda: not psutil.pid_exists(server.pid))
@@ -190,6 +193,17 @@ def test_where_there_can_be_no_process_that_is_said(
     monkeypatch.setattr("splitbed.workers.program.forked", lambda _: _refused(tmp_path))
     with pytest.raises(MachineError, match="cannot start a process"):
         started(tmp_path / "log", "0")
+
+
+def test_where_no_file_can_be_opened_any_more_that_is_said(tmp_path: Path) -> None:
+    fork_server()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        with pytest.raises(MachineError, match="cannot start a process: Too many open files"):
+            started(tmp_path / "log", "0")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def _refused(folder: Path) -> tuple[Any, Any]:
