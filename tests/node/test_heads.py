@@ -15,6 +15,7 @@ from netem.spec import symmetric
 from orchestrator.ask.sweep.config import SweepConfig, sweep_config
 from orchestrator.measure.profiling.taking import take_outline, take_profile
 from orchestrator.results.profile import Profile
+from orchestrator.results.records import NodeResources
 from orchestrator.testbed.model import SweptModel
 from orchestrator.testbed.nodes.pair import Pair
 from splitbed.errors import NodeError
@@ -99,6 +100,22 @@ def test_of_every_node_the_cpu_time_is_told_and_of_the_trunk_once(heads: Splits)
         for stage in (hop, "decode", "part2", "result")
     ]
     assert sorted(spent) == sorted([*trunk, ("edge", "downlink2"), *users])
+
+
+def test_each_switch_of_every_node_is_told_once_however_many_a_frame_goes_to(
+    heads: Splits,
+) -> None:
+    heads.load(2)
+    heads.pair.meters.begin()
+    said = [heads.run(number) for number in range(8)]
+    taken: dict[str, NodeResources] = heads.pair.meters.end()
+    for node, told in taken.items():
+        prints = [one for record in said for one in record.footprints if one.node == node]
+        assert len(prints) == len(said)
+        assert told.voluntary_switches and told.involuntary_switches is not None
+        whole = told.voluntary_switches + told.involuntary_switches
+        of_frames = sum(one.voluntary_switches + one.involuntary_switches for one in prints)
+        assert whole * 0.7 < of_frames <= whole  # but for what follows the last
 
 
 def test_what_is_large_is_encoded_once_while_it_is_sent_to_both(tmp_path: Path) -> None:

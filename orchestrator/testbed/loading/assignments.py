@@ -106,7 +106,7 @@ Answered = tuple[nodes_pb2.Assignment, nodes_pb2.FrameRecord]
 
 def together(told: Sequence[Answered], model: ModelInfo) -> nodes_pb2.FrameRecord:
     """One record, of at least one way: stages way by way, and their CPU time, those that ways have
-    in common once.
+    in common once; what nodes took besides, which each way tells of others.
 
     The result is that of a user who has one of the whole model; else what the model's task makes
     of the outputs of all heads. There is none where these are too few, or were too large.
@@ -115,6 +115,7 @@ def together(told: Sequence[Answered], model: ModelInfo) -> nodes_pb2.FrameRecor
     for _, one in others:
         found.stages.extend(stage for stage in one.stages if stage not in found.stages)
         found.cpu.extend(spent for spent in one.cpu if spent not in found.cpu)
+        found.footprints.extend(one.footprints)
         found.result_bytes += one.result_bytes
         found.results.update(one.results)
         if one.HasField("max_abs_diff"):

@@ -44,7 +44,8 @@ class Frame:
     """Finds how far its outputs are from the whole model's, off the clock; where they came to be
     on this node, and are known."""
     samples: list[Footprint] = field(default_factory=list)
-    """What this node's process took for it, where frames come one at a time."""
+    """What this node's process took for it, where frames come one at a time; of several ways what
+    the first has."""
 
     @property
     def hop(self) -> Hop | None:
@@ -54,7 +55,7 @@ class Frame:
 
     def on_way(self, assignment: Assignment) -> "Frame":
         """The same frame, once what they have in common is done, on the way of another one."""
-        told = partial(Report, stages=self.stages, cpu=self.cpu, footprints=self.footprints)
+        told = partial(Report, stages=self.stages, cpu=self.cpu)
         own = assignment.timeline()
         return replace(
             self, assignment=assignment, crossed=None, told=told, timeline=own, samples=[]

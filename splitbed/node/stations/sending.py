@@ -46,6 +46,7 @@ def send(frame: Frame, stream: Stream, *, awaited: bool = False) -> None:
         report(frame, stream)
     frame.leave()
     if not frame.comes_back:
+        _sample_once_there(frame)
         report(frame, stream)
 
 
@@ -74,10 +75,6 @@ def _counted_pieces(frame: Frame, pieces: Iterator[Piece], stream: Stream) -> It
 
 def report(frame: Frame, stream: Stream) -> None:
     """Say what was done with it so far, and how far its outputs are off."""
-    if not frame.comes_back:
-        if frame.place is None:
-            sleep(_ARRIVES_S)
-        frame.sample()
     said = Report(
         stages=frame.stages,
         cpu=frame.cpu,
@@ -88,6 +85,13 @@ def report(frame: Frame, stream: Stream) -> None:
         at=frame.at + 1,
     )
     stream.send(Header(report=said))
+
+
+def _sample_once_there(frame: Frame) -> None:
+    """Read what this node's process took for it, off the clock."""
+    if frame.place is None:
+        sleep(_ARRIVES_S)
+    frame.sample()
 
 
 def await_links(frame: Frame, ways: Sequence[tuple[Assignment, Stream]]) -> None:
@@ -206,10 +210,10 @@ class FanOut:
         with ExitStack() as stack:
             streams = [stack.enter_context(self.neighbours.towards(one, frame.at)) for one in ways]
             await_links(frame, [*zip(ways, streams, strict=True)])
-            frame.sample()  # of what they have in common
             going = [*zip([frame, *map(frame.on_way, others)], streams, strict=True)]
             self._send_data(going)
             frame.leave()
+            _sample_once_there(frame)  # of all ways, told on the first
             for sent, stream in going:
                 report(sent, stream)
                 tell(sent)
