@@ -15,6 +15,8 @@ import numpy.typing as npt
 from splitbed.timeline import NS_PER_MS
 
 Floats = npt.NDArray[np.float64]
+MOST_RELEASES = 64
+"""Of a hop: of more, some are told, and a node that tells more is refused."""
 
 
 class Release(NamedTuple):
@@ -32,7 +34,8 @@ def releases_of(made: Sequence[tuple[int, int]]) -> tuple[Release, ...]:
     """Of all pieces, when each was there and its bytes, those that decide when the last is across.
 
     As bytes take time in proportion, at any rate that is one of the upper hull of `ns` over
-    `bytes`: few of them. The last is among them, unless it was there at once.
+    `bytes`: few of them. The last is among them, unless it was there at once. Of more than
+    :data:`MOST_RELEASES` some are left out, evenly: the end that is told is a little early then.
     """
     kept, rest = list[Release](), sum(nbytes for _, nbytes in made)
     for ns, nbytes in made:
@@ -41,7 +44,11 @@ def releases_of(made: Sequence[tuple[int, int]]) -> tuple[Release, ...]:
         while len(kept) > 1 and _is_below(kept[-1], kept[-2], one):
             kept.pop()
         kept.append(one)
-    return tuple(one for one in kept if one.ns)
+    late = [one for one in kept if one.ns]
+    if len(late) > MOST_RELEASES:
+        step = (len(late) - 1) / (MOST_RELEASES - 1)
+        late = [late[round(place * step)] for place in range(MOST_RELEASES)]
+    return tuple(late)
 
 
 def _is_below(between: Release, one: Release, other: Release) -> bool:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from splitbed.codecs.releases import MOST_RELEASES
 from splitbed.errors import NodeError
 from splitbed.meters.process import METER
 from splitbed.node.stations.assignment import MAX_STATIONS, Assignment, Hop
@@ -223,6 +224,11 @@ class Told:
                     raise NodeError(
                         f"refused the report of a frame that went through {count} stages"
                     )
+            if (count := max(len(one.releases) for one in report.stages)) > MOST_RELEASES:
+                raise NodeError(
+                    f"refused the report of a frame that waited for {count} pieces on a hop: at "
+                    f"most {MOST_RELEASES} are told"
+                )
         except NodeError as error:
             self._wrong = str(error)
             raise

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from splitbed.codecs.releases import MOST_RELEASES
 from splitbed.errors import NodeError
 from splitbed.flow import Itinerary, Span, Station
 from splitbed.graphs.formats import load_graph
@@ -26,7 +27,7 @@ from splitbed.node.stations.references import References
 from splitbed.node.stream import Stream
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
-from splitbed.v1.tensors_pb2 import FrameHeader, Header, Report, Stage
+from splitbed.v1.tensors_pb2 import FrameHeader, Header, Release, Report, Stage
 from splitbed.wire import max_abs_diff, nbytes, tensor_headers
 from tests.node.loopback import LAYERS, small_model
 
@@ -292,6 +293,21 @@ def test_a_report_of_no_stage_or_of_too_many_is_refused(
     frame = nodes.frames["edge"].came(arrived(), told)
     with pytest.raises(NodeError, match=f"went through {count} stages"):
         frame.record()
+
+
+def test_a_report_of_a_hop_that_waited_for_too_many_pieces_is_refused(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    nodes = Nodes(stored, tmp_path, *FLOWS["uplink"])
+
+    def told(count: int) -> Frame:
+        stages = [Stage(name="encode"), Stage(name="uplink", releases=[Release(ns=1)] * count)]
+        return nodes.frames["edge"].came(arrived(frame=count), partial(Report, stages=stages))
+
+    assert told(MOST_RELEASES).before
+    refused = told(MOST_RELEASES + 1)
+    with pytest.raises(NodeError, match=f"waited for {MOST_RELEASES + 1} pieces on a hop"):
+        refused.record()
 
 
 def test_a_frame_says_what_was_done_with_it_once_it_is_on_its_way(
