@@ -86,14 +86,15 @@ class Option(Frozen):
 
     @property
     def crossings(self) -> list[Crossing]:
-        """Each hop, in order, way by way."""
-        return [one for way in self.ways for one in way]
+        """Each hop, in order, way by way; what all are sent the first has encoded."""
+        first, *others = self.ways
+        besides = [[replace(way[0], encoder=""), *way[1:]] for way in others]
+        return [one for way in (first, *besides) for one in way]
 
     @property
     def ways(self) -> list[list[Crossing]]:
-        """Each hop on the way to each user, in order; what all are sent the first has encoded."""
-        first, *others = map(self._way, self.configuration.itineraries)
-        return [first, *([replace(way[0], encoder=""), *way[1:]] for way in others)]
+        """Each hop on the way to each user, in order."""
+        return [*map(self._way, self.configuration.itineraries)]
 
     def _way(self, stations: Itinerary) -> list[Crossing]:
         asked = self.configuration

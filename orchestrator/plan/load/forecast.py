@@ -131,5 +131,5 @@ def _sustained(ways: Ways, due_ms: Floats, source: Source) -> Bools:
     """Whether they come no faster than they leave."""
     every_ms = (due_ms[-1] - due_ms[0]) / max(len(due_ms) - 1, 1)
     slowest_ms = np.max([way.slowest_ms for way in ways], axis=0)
-    alone_ms = np.max([np.sum(way.ms, axis=0) + way.besides + way.heard for way in ways], axis=0)
+    alone_ms = np.max([way.alone_ms + way.heard for way in ways], axis=0)
     return np.asarray(np.maximum(slowest_ms, alone_ms / source.in_flight) < every_ms)

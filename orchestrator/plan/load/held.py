@@ -115,7 +115,7 @@ def _busy(carries: Carried, option: int, point: int) -> Load:
     alone_ms, slowest_ms = (
         max(float(one[option, point]) for one in every)
         for every in (
-            [np.sum(way.ms, axis=0) + way.besides for way in carries.stages],
+            [way.alone_ms for way in carries.stages],
             [way.slowest_ms for way in carries.stages],
         )
     )

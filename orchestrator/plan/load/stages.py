@@ -60,6 +60,11 @@ class Stages:
         return replace(self, ms=ms, busy=busy)
 
     @property
+    def alone_ms(self) -> Floats:
+        """What a frame takes that meets nobody."""
+        return np.asarray(np.sum(self.ms, axis=0) - np.sum(self.early, axis=0) + self.besides)
+
+    @property
     def slowest_ms(self) -> Floats:
         """The longest stage, or what keeps the processors busy where that is longer."""
         every = [*self.ms, *([] if self.busy is None else [self.busy])]

@@ -22,7 +22,7 @@ from orchestrator.plan.show import NOT_HELD, _loaded
 from orchestrator.plan.written import Loaded, write
 from orchestrator.results.run_folder import RunFolder
 from splitbed.errors import UsageError
-from tests.orchestrator.plan.test_plan import coded, planned, predictor
+from tests.orchestrator.plan.test_plan import coded, in_pieces, planned, predictor
 
 NETWORK, EARLY, CODED, LATE, DEVICE = range(5)
 PART1_MS = {EARLY: 11.4, LATE: 33.4, DEVICE: 66.4}  # after a pause, and 0.4 ms to run it at all
@@ -110,6 +110,33 @@ def test_frames_that_meet_nobody_take_what_the_plan_says() -> None:
     found = response(carried(plan).stages, due(1e4, 50), Source(4))
     assert found.median_ms == pytest.approx(plan.e2e_ms)
     assert found.sustained.all() and not found.dropped.any()
+
+
+def test_what_is_encoded_meanwhile_delays_a_frame_that_meets_nobody_as_the_plan_says() -> None:
+    bare = predictor()
+    options = [one.replaced(coded=tuple(map(in_pieces, one.coded))) for one in bare.facts.options]
+    plan = make_plan(
+        replace(bare, facts=bare.facts.replaced(options=(*options,))), grid("20", "5", "1")
+    )
+    ways, alone_ms = carried(plan).stages, float(plan.e2e_ms[EARLY, 0])
+    assert response(ways, due(1e4, 50), Source(4)).median_ms == pytest.approx(plan.e2e_ms)
+    for share, sustained in ((1.02, True), (0.98, False)):
+        found = response(ways, due(share * alone_ms, 500), Source(in_flight=1))
+        assert found.sustained[EARLY, 0] == sustained
+
+
+def test_of_several_users_what_is_encoded_for_all_is_on_each_way() -> None:
+    bare, asked = predictor(), Configuration(1, 3, "early", "int8", flow="multi-head")
+    heads, (own,) = replace(asked, heads=((0,), (1,))), coded(9_000, 30, 4)
+    for one in (own, in_pieces(own)):
+        facts = bare.facts.replaced(options=(Option(configuration=heads, coded=(one,)),))
+        owns = {"downlink2": (4.0, None), "downlink": (8.0, None)}
+        profile = bare.profile.replaced(others={"ue-2": bare.profile.ue})
+        plan = make_plan(
+            replace(bare, profile=profile, facts=facts, owns=owns), grid("8", "5", "1")
+        )
+        found = response(carried(plan).stages, due(1e4, 50), Source(4))
+        assert found.median_ms == pytest.approx(plan.e2e_ms)
 
 
 def test_a_load_is_sustained_up_to_what_is_carried() -> None:
