@@ -218,19 +218,16 @@ def _work(row: Row, placed_ms: Mapping[Place, float]) -> Work:
         for node in ends:
             others_ms[node] += known(row.result_ms) / len(ends)
     sent = sent_of(row)
-    most = max(sent.values(), default=0.0)
+    # of a chain's hops the largest, or the first of those; what goes several ways holds each
+    largest = [hop for hop, nbytes in sent.items() if nbytes == max(sent.values())]
+    holding = largest if flow.besides else largest[:1]
     return Work(
         parts_ms={node: np.array([ms]) for node, ms in parts_ms.items()},
         others_ms={node: np.array([ms]) for node, ms in others_ms.items()},
         sent={hop: np.array([nbytes]) for hop, nbytes in sent.items()},
         sent_bytes=np.array([float(known(row.encoded_bytes))]),
         flow=flow,
-        # of a chain's hops that of the largest
-        released={
-            hop: [encoded_meanwhile(row, nbytes, hop)]
-            for hop, nbytes in sent.items()
-            if nbytes == most
-        },
+        released={hop: [encoded_meanwhile(row, sent[hop], hop)] for hop in holding},
     )
 
 

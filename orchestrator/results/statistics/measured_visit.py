@@ -147,8 +147,9 @@ def _computing_share(cell: CellRecord, frames: Sequence[FrameRecord], times: Cel
 
 def _overlapped_ms(flow: str, frame: FrameRecord) -> float:
     """What its senders encoded meanwhile: once what went several ways."""
-    by_sender = {FLOWS[flow].ends(hop)[0]: encoding_ms(own) for hop, own in frame.released}
-    return sum(by_sender.values())
+    own = FLOWS[flow]  # a hop that is none of its, which a file may have, has no sender
+    told = {hop: encoding_ms(found) for hop, found in frame.released if hop in own.hops}
+    return sum({own.ends(hop)[0]: ms for hop, ms in told.items()}.values())
 
 
 def _sent_bytes(frames: Sequence[FrameRecord]) -> dict[str, Array]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from netem.spec import LinkSpec, symmetric
 from netem.wire import Segment, wire_ms
@@ -40,6 +41,7 @@ def add(folder: RunFolder, flow: str, split: str, stages: Stages, hops: Hops, **
         timed.append([name, at_ns, at_ns := at_ns + int(ms * 1e6)])
     cell, _ = made_cell(split, [], flow=flow, frames=3, **of)
     told = {"attempt": split, "stages": timed, "result_bytes": RESULT, "hops": hops}
+    told |= {"releases": of.pop("releases", {})}
     frames = [FrameRecord.from_plain(told | {"frame": n, "max_abs_diff": 0.0}) for n in range(3)]
     for frame in frames:
         folder.append(SAMPLES_FILE, frame.line())
@@ -317,6 +319,32 @@ def test_a_chain_has_a_third_part_and_a_bound_over_both_links(tmp_path: Path) ->
     assert row.bound_ms == pytest.approx(19 + UP_MS + sum(far_ms) + BACK_MS)
     assert row.e2e_over_bound == pytest.approx(1)
     assert row.network_ms == pytest.approx(UP_MS + sum(far_ms) + BACK_MS)
+
+
+def test_what_a_chain_encodes_meanwhile_holds_it_once(tmp_path: Path) -> None:
+    write_run(folder := RunFolder(tmp_path), model={"name": "m"}, asked={"flow": "chain"})
+    up_ms, held_ms = wire_ms(DATA, SPEC.uplink), 30.0
+    # nothing is computed between: what is handed on as it came is as large
+    stages = [
+        *[("part1", 5), ("encode", 1), ("uplink", up_ms + held_ms), ("part2", 0)],
+        *[("uplink2", up_ms), ("decode", 1), ("part3", 7)],
+        *[("result", 1), ("downlink2", BACK_MS), ("downlink", BACK_MS)],
+    ]
+    hops = [("uplink", DATA), ("uplink2", DATA), ("downlink2", RESULT), ("downlink", RESULT)]
+    last = [round((held_ms + up_ms - SPEC.uplink.delay_ms) * 1e6), 0]
+    told = {"uplink": [last], "uplink9": [[1, 1]]}
+    add(folder, "chain", "1:0:2", stages, hops, links=[SPEC.model_dump()] * 2, releases=told)
+    (row,) = rows(folder)
+    assert row.overlapped_ms == pytest.approx(last[0] / 1e6)
+    assert row.held_ms == pytest.approx(held_ms)
+    assert row.e2e_over_bound == pytest.approx(1)
+    predicted = with_prediction(row, profile((5, 3, 4), (5, 3, 4)))
+    assert predicted.e2e_predicted_ms is not None
+    without = with_prediction(
+        structs.replace(row, overlapped_ms=0.0), profile((5, 3, 4), (5, 3, 4))
+    )
+    assert without.e2e_predicted_ms is not None
+    assert predicted.e2e_predicted_ms - without.e2e_predicted_ms == pytest.approx(held_ms, rel=0.01)
 
 
 def two_users(folder: RunFolder, links: list[LinkSpec], *, shared: bool = False) -> Row:
