@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+import zlib
 from dataclasses import replace
 from functools import cache
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 
 from splitbed.codecs.klt import Kind
 from splitbed.codecs.klt.dct import BLOCKS, Dct
+from splitbed.codecs.klt.inter import ALONE, DIFFERENCE, Before
+from splitbed.codecs.klt.stage import CHAINED, HEAD_BYTES
 from splitbed.codecs.klt.tables import HEADER, NEVER, Codebook, Tables, read
-from splitbed.codecs.klt.transform import Layout, Transform
+from splitbed.codecs.klt.transform import MOST_LEVEL, Layout, Transform
 from splitbed.codecs.stage import Setting
 from splitbed.errors import NodeError, UsageError
 from splitbed.tensors import TensorInfo
@@ -61,6 +64,67 @@ def test_damaged_bits_are_an_error_or_a_tensor_of_the_right_shape(
     bits = data.draw(st.one_of(damaged(sent(kind)), st.binary(max_size=600)))
     got = decoded(kind, bits, setting_of(kind))
     assert got is None or (got.dtype, got.shape) == (np.dtype(np.float32), FRAMES[0].shape)
+
+
+@cache
+def differences() -> tuple[Setting, tuple[bytes, ...]]:
+    """Tables whose classes the frame before lifts, and frames, all but the first by differences."""
+    frames = maps(1, 12, 24, 24, moving=0.05)
+    _, setting = fitted(frames[:SEEN], INTER)
+    encoder = INTER(INFO, setting, STEP)
+    sent = tuple(encoder.encode(frame).tobytes() for frame in frames[SEEN:])
+    assert [how_of(one) for one in sent] == [ALONE, *[DIFFERENCE] * (len(sent) - 1)]
+    return setting, sent
+
+
+def how_of(data: bytes) -> int:
+    return int.from_bytes(data[:HEAD_BYTES], "little") >> 15
+
+
+def framed(how: int, before: int, data: bytes) -> bytes:
+    """A frame that says how it is coded and what was before, as that of an encoder does."""
+    return (how << 15 | before & CHAINED).to_bytes(HEAD_BYTES, "little") + data
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_difference_that_is_refused_leaves_the_decoder_where_it_was(data: st.DataObject) -> None:
+    setting, (first, second, *_) = differences()
+    bits = data.draw(
+        st.one_of(damaged(second), st.binary(max_size=600).map(second[:HEAD_BYTES].__add__))
+    )
+    whole, hurt = (INTER(INFO, setting, STEP) for _ in range(2))
+    for stage in (whole, hurt):
+        stage.decode(np.frombuffer(first, np.uint8))
+    try:
+        got = hurt.decode(np.frombuffer(bits, np.uint8))
+    except NodeError:
+        due, got = (one.decode(np.frombuffer(second, np.uint8)) for one in (whole, hurt))
+        np.testing.assert_array_equal(got, due)
+    assert (got.dtype, got.shape) == (np.dtype(np.float32), INFO.shape)
+
+
+def test_a_difference_to_no_frame_is_refused() -> None:
+    setting, (_, second, *_) = differences()
+    stage = INTER(INFO, setting, STEP)
+    with pytest.raises(NodeError, match="by the one before, and there is none"):
+        stage.decode(np.frombuffer(framed(DIFFERENCE, 0, second[HEAD_BYTES:]), np.uint8))
+
+
+def test_differences_that_add_up_to_what_no_encoder_has_are_refused() -> None:
+    setting, _ = differences()
+    assert setting.table is not None
+    tables = read(setting.table, Layout.of(INFO, setting), inter=True)
+    assert tables.factors is not None
+    before, stage = Before(tables.transform, tables.factors), INTER(INFO, setting, STEP)
+    levels = np.full(tables.transform.shape, MOST_LEVEL, np.float32)
+    crc = 0
+    with pytest.raises(NodeError, match="more than 8388608 steps"):
+        for how in (ALONE, *[DIFFERENCE] * 9):
+            data = framed(how, crc, tables.coder(how).encode(levels, before.active))
+            stage.decode(np.frombuffer(data, np.uint8))
+            before.coefficients(how, levels)
+            crc = zlib.crc32(data, crc)
 
 
 def test_a_flipped_bit_hardly_ever_changes_a_value_unseen() -> None:

@@ -92,6 +92,7 @@ class Inter:
             self._got.forget()
         else:
             how = head >> 15
+            self._got.check(how)
             into = np.empty(self._transform.shape, np.float32)
             levels = self._coders[how].decode(rest, into, self._got.active)
             found = self._transform.tensor(self._got.coefficients(how, levels), self._work)

@@ -1,6 +1,6 @@
 """What both ends of a `klt` know of a tensor before the first frame, and its bytes.
 
-    magic, header - forward, mean, back, strays - [factors] - classes and books, CRC-32
+    magic, header - forward, mean, back, strays - [factors] - classes, lifts and books, CRC-32
 
 All little-endian and without gaps; every size follows from the header.  The bytes are a stranger's.
 """
@@ -260,7 +260,7 @@ def _book(reader: _Reader) -> Book:
 
 
 def _check_sizes(transform: Transform, factors: Floats | None) -> None:
-    """ValueError where a level could make an infinite value, or the factors do not fade."""
+    """ValueError where a level could make an infinite value, or a factor makes more of a frame."""
     reach = np.abs(transform.back.astype(np.float64)).sum(axis=1) * MOST_LEVEL
     reach *= max(transform.dct.side, 1)
     if (reach + np.abs(transform.mean[:, 0])).max(initial=0) > MOST:
