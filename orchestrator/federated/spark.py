@@ -115,7 +115,7 @@ def environment(folder: Path, address: str, more: Mapping[str, str]) -> dict[str
 
 def _jvm(folder: Path) -> str:
     """Options of each JVM, which leaves what it unpacks where the run does: it may be killed."""
-    return f"{_JVM} -Djava.io.tmpdir={folder}"
+    return f'{_JVM} -Djava.io.tmpdir="{folder}"'  # a folder's name may have spaces
 
 
 def master(address: str) -> list[str]:

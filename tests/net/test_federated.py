@@ -28,7 +28,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, backend: str) -> Place:
     del backend  # only for its skip
     if lacking := [one for one in spark.findings() if not one.ok]:
         pytest.skip("; ".join(f"{one.name}: {one.repair}" for one in lacking))
-    place = Place(tmp_path_factory.mktemp("federated"))
+    place = Place(tmp_path_factory.mktemp("federated averaging"))  # with a space
     scenario = {"clause": "9.3", "name": "Federated averaging", "federated": ASKED}
     (file := place.folder / "mine.yaml").write_text(yaml.safe_dump(scenario))
     argv = [*ORCHESTRATE, "scenario", "run", str(file), "--out", str(place.out)]
