@@ -100,6 +100,7 @@ def test_what_a_container_starts_measures_with_the_rights_that_it_is_given(tmp_p
         timeout=120,
         check=False,
     )
+    assert done.returncode in (0, 1), done.stderr  # 1: INVALID, as others may make it
     (run,) = (host / "out").iterdir()
     with (run / "summary.csv").open() as file:
         rows = [*csv.DictReader(file)]
