@@ -97,20 +97,24 @@ def _sample_once_there(frame: Frame) -> None:
 def await_links(frame: Frame, ways: Sequence[tuple[Assignment, Stream]]) -> None:
     """Until it is its turn to be sent, and the links of its `ways` can take it.
 
-    What is sent while it is encoded is encoded ahead until then.
+    What is sent while it is encoded is encoded ahead until then. Where it fails, no link awaits it.
     """
     rooms, in_turn = [_Room(frame, *way) for way in ways], False
-    if (encoding := frame.encoding) is not None:
-        while not encoding.ended:
-            in_turn = in_turn or frame.may("send")
-            if in_turn and all(room.taken() for room in rooms):
-                break
-            encoding.next()
-        encoding.begin_sending()
-    if not in_turn:
-        frame.enter("send")
-    for room in rooms:
-        room.await_taken()
+    with ExitStack() as unless_taken:
+        for room in rooms:
+            unless_taken.callback(room.give_back)
+        if (encoding := frame.encoding) is not None:
+            while not encoding.ended:
+                in_turn = in_turn or frame.may("send")
+                if in_turn and all(room.taken() for room in rooms):
+                    break
+                encoding.next()
+            encoding.begin_sending()
+        if not in_turn:
+            frame.enter("send")
+        for room in rooms:
+            room.await_taken()
+        unless_taken.pop_all()
 
 
 @dataclass
@@ -147,6 +151,10 @@ class _Room:
             self.stream.find(Key("arrived"))
         if waits:
             self.frame.timeline.add(WAIT, since_ns, monotonic_ns())
+
+    def give_back(self) -> None:
+        """It does not go there, if it was to."""
+        self.stream.window.arrived(*_key_of(self.frame, self.way))
 
     @property
     def _early_s(self) -> float:

@@ -1,9 +1,10 @@
 """What stations do with frames: no sockets, no gRPC, nodes that are objects."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -23,8 +24,10 @@ from splitbed.node.stations import sending
 from splitbed.node.stations.assignment import station_message
 from splitbed.node.stations.frame import Frame
 from splitbed.node.stations.frames import Frames
+from splitbed.node.stations.queues import Queues
 from splitbed.node.stations.references import References
 from splitbed.node.stream import Stream
+from splitbed.node.streams.window import LEAST_BYTES
 from splitbed.tensors import Tensors
 from splitbed.v1 import nodes_pb2
 from splitbed.v1.tensors_pb2 import FrameHeader, Header, Release, Report, Stage
@@ -308,6 +311,23 @@ def test_a_report_of_a_hop_that_waited_for_too_many_pieces_is_refused(
     refused = told(MOST_RELEASES + 1)
     with pytest.raises(NodeError, match=f"waited for {MOST_RELEASES + 1} pieces on a hop"):
         refused.record()
+
+
+def test_a_frame_that_one_way_cannot_take_takes_no_room_on_another(
+    stored: StoredModel, tmp_path: Path
+) -> None:
+    ue = Nodes(stored, tmp_path, *FLOWS["uplink"]).frames["ue"]
+    free, gone, size = Hops().stream(), Hops().stream(), 10 * LEAST_BYTES
+    gone.window.add((0, 0), size, 1e6, monotonic())
+    gone.window.add((0, 1), size, 1e6, monotonic())
+    for number in range(3):
+        frame = ue.begin(nodes_pb2.FrameRequest(frame=10 * number, assignment=NUMBER))
+        hops = tuple(replace(hop, rate_mbit=1e6) for hop in frame.assignment.hops)
+        way = replace(frame.assignment, queues=Queues(in_flight=4, most=4), hops=hops)
+        frame.tensors = {"b": np.zeros(size, np.uint8)}
+        with pytest.raises(NodeError, match="ended the stream"):
+            sending.await_links(frame, [(way, free), (way, gone)])
+    assert free.window.enter((0, 0), size, 1e6, 0.0, monotonic())
 
 
 def test_a_frame_says_what_was_done_with_it_once_it_is_on_its_way(
