@@ -69,8 +69,7 @@ class RayFleet(Fleet):
         except Exception as error:  # of any kind, as Ray raises them
             how = _LOCAL_REPAIR if self._address is None else _CLUSTER_REPAIR
             raise MachineError(
-                f"{self.words} cannot be had: {shorten(str(error) or type(error).__name__)}; "
-                f"repair: {how}"
+                f"{self.words} cannot be had: {_refused(error)}; repair: {how}"
             ) from None
         self._head = self._address or ray.get_runtime_context().gcs_address
         if not self._places():
@@ -191,6 +190,13 @@ def _handed() -> Callable[[bytes, Mapping[str, Any]], tuple[str, bytes, bytes]]:
         return place, *answered(order, lambda name: ray.get(files[name]))
 
     return handed
+
+
+def _refused(error: Exception) -> str:
+    """What Ray raised; of a server's own traceback in it the last line, which says what."""
+    said, _, traced = str(error).partition("Traceback (most recent call last):")
+    words = " ".join([said.strip(), *traced.strip().splitlines()[-1:]])
+    return shorten(words or type(error).__name__)
 
 
 def _why(error: Exception) -> str:

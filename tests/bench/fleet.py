@@ -24,7 +24,7 @@ from tests.net.sweeps import ORCHESTRATE, Place, ended
 
 KILLS, EACH, SEED, LATEST_S = 20, 5, 7, 10.0
 _NOTICED_S = 5.0
-"""Until a sweep has told that its head is gone."""
+"""Until a sweep has told that its head is gone, which refuses by then: it is not silent."""
 LONG_S = 1800.0
 """For a sweep, on a busy machine."""
 _KILLED = ("--split", "3:3", "--bw", "5,6,7,8,9", "--runs", "3", "--no-delivery")
@@ -81,8 +81,9 @@ def client(folder: Path) -> Iterator[Figure]:
         time.sleep(_NOTICED_S)
         process.send_signal(signal.SIGINT)
         stopped = ended(process)
-        before = {one["attempt"] for one in lines(place, "cells.jsonl")}
         print(f"fleet-client: exit {stopped.returncode}\n{stopped.stderr}", file=sys.stderr)
+        assert place.cells(), "the sweep ended before any of its cells had"
+        before = {one["attempt"] for one in lines(place, "cells.jsonl")}
         cluster.add(HOSTS[0])
         resumed = place.popen([*ORCHESTRATE, "sweep", "--resume", str(place.out), *by])
         wrong, said = _wrong(place, resumed, 2, HOSTS[:1])

@@ -12,6 +12,7 @@ from orchestrator.fleet.on_ray import RayFleet
 from orchestrator.fleet.order import Answer, Order, this_build
 from orchestrator.fleet.sending import Machines, Sending
 from orchestrator.measure.watcher import Watcher
+from splitbed.errors import MachineError
 
 ORDER = Order(key="k", words="8 Mbit/s", build=this_build(), asked={"model": "shapesnet"})
 
@@ -91,3 +92,26 @@ def test_a_machine_that_fails_while_it_is_looked_at_is_left_out_alone(
     fit, lost = fleet.looked_at(ORDER)
     assert (fit.machine, fit.unfit) == ("a", ())
     assert lost.place == "B" and "worker died" in lost.unfit[0]
+
+
+def test_what_a_clusters_own_server_raised_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def init(*_: object, **__: object) -> None:
+        raise ConnectionAbortedError(
+            "Initialization failure from server:\nTraceback (most recent call last):\n"
+            '  File "proxier.py", line 772, in Datapath\n    raise RuntimeError(\n'
+            "RuntimeError: Starting Ray client server failed. See ray_client_server_1.err.\n"
+        )
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr("orchestrator.fleet.on_ray._answering", lambda _: None)
+    monkeypatch.setenv("RAY_CLIENT_RECONNECT_GRACE_PERIOD", "10")  # which is set for it
+    with pytest.raises(MachineError) as told:
+        RayFleet("ray://head:10001").open(tmp_path)
+    assert str(told.value).startswith(
+        "Ray at ray://head:10001 cannot be had: Initialization failure from server: "
+        "RuntimeError: Starting Ray client server failed. See ray_client_server_1.err.; repair: "
+    )
