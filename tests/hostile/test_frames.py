@@ -13,6 +13,7 @@ import numpy as np
 
 from splitbed.codecs import codec_named
 from splitbed.codecs.coder import Piece
+from splitbed.codecs.releases import MOST_RELEASES
 from splitbed.codecs.stage import Setting
 from splitbed.messages import messages, messages_of_pieces
 from splitbed.tensors import TensorInfo
@@ -25,7 +26,9 @@ from splitbed.v1.tensors_pb2 import (
     Header,
     Hello,
     Padding,
+    Release,
     Report,
+    Stage,
 )  # fmt: skip
 from tests.hostile.attacked import SMALL, Attacked, attacked, rehearse
 from tests.hostile.calls import QUEUED, Call, kept
@@ -38,12 +41,14 @@ CUT = TensorInfo("d", "FP32", (1, 8, 16, 16))
 """Of the cut whose frames a run has several of under way."""
 CODER = codec_named("zstd").bind([CUT], Setting())
 ENCODED = CODER.encode({"d": np.random.default_rng(0).random(CUT.shape, np.float32)})
+HELD = Stage(name="uplink", releases=[Release(ns=1 << 63, bytes=1)] * (MOST_RELEASES + 1))
 KINDS = (
     Header(frame=FrameHeader(frame=1, assignment=QUEUED, at=1)),
     Header(frame=FrameHeader(frame=1, assignment=QUEUED, at=2)),
     Header(arrived=Arrived(frame=1, assignment=QUEUED)),
     Header(dropped=Dropped(frame=1, assignment=QUEUED, node="\x1b[2J")),
     Header(report=Report(frame=1, assignment=QUEUED, at=1)),
+    Header(report=Report(frame=1, assignment=QUEUED, at=1, stages=[HELD])),
     Header(failure=Failure(frame=1, assignment=QUEUED, reason="x" * 5000)),
     Header(frame=FrameHeader(frame=1, assignment=1, at=1)),
     Header(frame=FrameHeader(frame=1 << 40, assignment=2, at=2)),
