@@ -30,7 +30,7 @@ from netem.spec import Shape
 from splitbed.errors import LinkError, MachineError
 
 _INIT = Path(__file__).with_name("linkbox_init.sh")
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108  where the box itself looks
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108
 _BOOT_S = 60.0  # a second on a quiet machine
 _ANSWER_S = 10.0  # 1 ms on a quiet machine
 _POWER_OFF_S = 3.0  # 0.05 s on a quiet machine
@@ -168,9 +168,8 @@ def uml_environment(folder: Path) -> dict[str, str]:
     makes.
     Raises MachineError without one, LinkError where it fails.
     """
-    own = shell.environment()
-    if not _may_be_executed(_SHARED_MEMORY):
-        own["TMPDIR"] = str(folder.resolve())
+    memory = _SHARED_MEMORY if _may_be_executed(_SHARED_MEMORY) else str(folder.resolve())
+    own = shell.environment() | {"TMPDIR": memory}  # one that is set may be on a slow disk
     if not lacks_room():
         return own
     library = folder / "registers.so"
@@ -180,10 +179,12 @@ def uml_environment(folder: Path) -> dict[str, str]:
 
 
 def _may_be_executed(folder: str) -> bool:
+    """Whether a file can be made there whose pages are executed."""
     try:
-        return not os.statvfs(folder).f_flag & os.ST_NOEXEC
+        executes = not os.statvfs(folder).f_flag & os.ST_NOEXEC
     except OSError:  # there is no such folder
         return False
+    return executes and os.access(folder, os.W_OK)
 
 
 def _command(umid: str, taps: list[int], control: int) -> list[str]:

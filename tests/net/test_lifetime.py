@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from netem.backends import BACKENDS, linkbox, open_link
-from netem.backends.linkbox import BoxEgress
+from netem.backends.linkbox import BoxEgress, uml_environment
 from netem.doctor import UML
 from netem.namespace import new_namespace
 from netem.spec import symmetric
@@ -158,6 +158,18 @@ def test_a_line_that_tc_refuses_is_told_and_the_box_goes_on(
                 "qdisc replace dev vec1 root netem rate bogus\nqdisc show dev vec1\n"
             )
         link.shape(symmetric(rate_mbit=5))
+
+
+@pytest.mark.parametrize(("shared", "is_there"), [("/dev/shm", True), ("/proc", False)])
+def test_a_boxs_memory_is_where_code_may_run_whatever_tmpdir_says(
+    monkeypatch: pytest.MonkeyPatch, box_backend: str, tmp_path: Path, shared: str, is_there: bool
+) -> None:
+    if is_there and os.statvfs(shared).f_flag & os.ST_NOEXEC:
+        pytest.skip(f"{shared} runs no code here, as in a container")
+    monkeypatch.setattr(f"netem.backends.{box_backend}._SHARED_MEMORY", shared)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (folder := tmp_path / "box").mkdir()
+    assert uml_environment(folder)["TMPDIR"] == (shared if is_there else str(folder))
 
 
 @pytest.mark.parametrize(
