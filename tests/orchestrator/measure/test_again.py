@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from netem.spec import symmetric
 from orchestrator.ask.configuration import Configuration
 from orchestrator.ask.sweep.cell import Cell, Visit
 from orchestrator.measure.racing.again import disturbed_again
+from orchestrator.measure.racing.visits import Racing
 from orchestrator.measure.watcher import Watcher
 from orchestrator.results.facts import ModelFacts
 from orchestrator.results.journal import Journal
@@ -129,6 +131,20 @@ def test_what_does_not_fit_into_the_time_that_is_left_is_not_made_again(journal:
     small = [*disturbed_again(GRID, journal, Told(), lambda visit: visit is GRID[3])]
     assert small == [GRID[3]] * 2
     assert [*disturbed_again(GRID, journal, Told(), lambda _: False)] == []
+
+
+def test_a_race_that_has_nothing_more_to_ask_has_what_was_disturbed_visited(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for visit in GRID:
+        journal.add_cell(ended(visit, busy=visit is GRID[2]))
+    race = Mock()
+    race.next.return_value, race.answers.return_value, race.beliefs.return_value = None, (), {}
+    monkeypatch.setattr(Racing, "_race", lambda _: race)
+    config, engine = Mock(budget=None), Mock(watcher=Told())
+    cells = [visit.cell for visit in GRID]
+    racing = Racing(config, cells, engine, journal, failed=(), forecast=Mock(), began_s=0.0)
+    assert [*racing.visits()] == [GRID[2]] * 2
 
 
 FRAME = (Stage("part1", 0, MS), Stage("result", MS, 2 * MS))
