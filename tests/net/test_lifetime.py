@@ -160,7 +160,7 @@ def test_a_line_that_tc_refuses_is_told_and_the_box_goes_on(
         link.shape(symmetric(rate_mbit=5))
 
 
-@pytest.mark.parametrize(("shared", "is_there"), [("/dev/shm", True), ("/proc", False)])
+@pytest.mark.parametrize(("shared", "is_there"), [("/dev/shm", True), ("/no/where", False)])
 def test_a_boxs_memory_is_where_code_may_run_whatever_tmpdir_says(
     monkeypatch: pytest.MonkeyPatch, box_backend: str, tmp_path: Path, shared: str, is_there: bool
 ) -> None:
