@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -96,15 +97,19 @@ def _allowance(parts: Sequence[ProfiledPart], seconds: float, opened: int) -> Al
 
 def _child(request: str, timeout_s: float, given_up: Callable[[], bool]) -> str:
     argv = [*WITH_US, *PYTHON, "-m", __name__]
-    deadline, given = time.monotonic() + timeout_s, request
-    pipe = subprocess.PIPE
-    with subprocess.Popen(argv, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    deadline, pipe = time.monotonic() + timeout_s, subprocess.PIPE
+    # a file: after a time-out, communicate() writes no more of what a pipe did not hold
+    with TemporaryFile("w+") as asked:
+        asked.write(request)
+        asked.seek(0)
+        process = subprocess.Popen(argv, text=True, stdin=asked, stdout=pipe, stderr=pipe)
+    with process:
         while True:
             try:
-                out, err = process.communicate(given, timeout=min(LOOK_S, timeout_s))
+                out, err = process.communicate(timeout=min(LOOK_S, timeout_s))
                 break
             except subprocess.TimeoutExpired:
-                given = ""  # it was given all of it at once
+                pass
             if given_up():
                 process.kill()
                 raise NodeError("profiling was ended: nobody waits for it any more")

@@ -54,6 +54,14 @@ def test_times_of_every_part_are_taken_with_its_runtime(
         assert 0 < part.min_ms <= part.steady_ms < part.init_ms + part.first_ms
 
 
+def test_as_many_parts_are_profiled_as_there_are_however_slowly_the_process_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("splitbed.runtime.profiler.LOOK_S", 0.01)
+    parts = [onnx_chain(tmp_path)] * 500  # their request is more than a pipe holds
+    assert len(profile(parts, threads=1, warmup=1, runs=1, timeout_s=60)) == len(parts)
+
+
 @pytest.mark.parametrize("chain", [onnx_chain, tflite_chain])
 def test_parts_run_by_turns_say_what_they_take_and_how_long_they_waited(
     tmp_path: Path, chain: Callable[[Path], ProfiledPart]
