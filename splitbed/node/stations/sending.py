@@ -99,7 +99,8 @@ def await_links(frame: Frame, ways: Sequence[tuple[Assignment, Stream]]) -> None
 
     What is sent while it is encoded is encoded ahead until then. Where it fails, no link awaits it.
     """
-    rooms, in_turn = [_Room(frame, *way) for way in ways], False
+    rooms = [_Room(frame, way, stream) for way, stream in ways if _counts(way, frame.at)]
+    in_turn = False
     with ExitStack() as unless_taken:
         for room in rooms:
             unless_taken.callback(room.give_back)
@@ -130,8 +131,7 @@ class _Room:
         # of what is encoded meanwhile, each piece is counted as it is sent
         self._size = 0 if self.frame.encoding else nbytes(self.frame.tensors)
         self._hop = self.way.hops[self.frame.at]
-        many = bool(self.frame.encoding) or self._size >= LEAST_BYTES
-        self._is_taken = not (many and _counts(self.way, self.frame.at))
+        self._is_taken = not self.frame.encoding and self._size < LEAST_BYTES
 
     def taken(self) -> bool:
         """Take it if it is there now; whether it is taken."""
@@ -168,10 +168,12 @@ class _Room:
 
 def say_arrived(frame: Frame, stream: Stream) -> None:
     """Say that it is here whole, where its sender counts what is on its way."""
+    if not _counts(frame.assignment, frame.at - 1):
+        return
     station, size = frame.assignment.station(frame.at), frame.crossed.bytes if frame.crossed else 0
     coder = station.takes or station.hands_on
     in_pieces = coder is not None and coder.in_pieces  # its sender knew no size
-    if (in_pieces or size >= LEAST_BYTES) and _counts(frame.assignment, frame.at - 1):
+    if in_pieces or size >= LEAST_BYTES:
         number = frame.assignment.number
         stream.send(Header(arrived=Arrived(frame=frame.number, assignment=number)))
 
