@@ -94,27 +94,30 @@ def test_an_engine_that_ends_while_its_machines_are_counted_is_gone_too(tmp_path
         fleet.close()
 
 
+_LOST = "the connection to an engine was lost"
+
+
 class Breaks(Ends):
     """It cannot be sent to at first, as one whose connection is gone."""
 
     def send(self, order: Order, avoiding: Collection[str] = (), near: str = "") -> None:
         if not (ended := self.folder / "ended").exists():
             ended.touch()
-            raise _GoneError
+            raise ConnectionError("no head")
         super().send(order, avoiding, near)
 
     def any_left(self, avoiding: Collection[str]) -> bool:
         raise ConnectionError("no head")
 
     def looked_at(self, order: Order) -> Sequence[Answer]:
-        raise ConnectionError("no head")
+        raise _WrongError
 
 
-class _GoneError(ConnectionError):
+class _WrongError(RuntimeError):
     """Pickle makes none of it."""
 
     def __init__(self) -> None:
-        super().__init__("it is\n  gone")
+        super().__init__("it is\n  wrong")
         self.by = lambda: None
 
 
@@ -122,15 +125,15 @@ def test_what_an_engine_fails_by_is_told_and_another_is_begun(tmp_path: Path) ->
     fleet = Apart(Breaks(tmp_path))
     fleet.open(tmp_path)
     try:
-        with pytest.raises(MachineError, match="an engine failed: no head"):
+        with pytest.raises(MachineError, match="an engine failed: it is wrong"):
             fleet.looked_at(ORDER)
         fleet.send(ORDER)
         assert fleet.next(0.1) is None
         lost = fleet.next(0.1)
-        assert lost and (lost.order, lost.lost) == (ORDER, "an engine failed: it is gone")
+        assert lost and (lost.order, lost.lost) == (ORDER, _LOST)
         fleet.send(ORDER)
         assert fleet.next(0.1) == Came(ORDER, Answer(machine=""))
-        assert (fleet.any_left(()), fleet.gone) == (False, "an engine failed: no head")
+        assert (fleet.any_left(()), fleet.gone) == (False, _LOST)
     finally:
         fleet.close()
 
