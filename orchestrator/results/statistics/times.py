@@ -72,10 +72,10 @@ class CellTimes:
             known = {}
             for sent, released in set(every):
                 own = [hop for hop in sent if hop.name in hops]
-                known[sent, released] = (
-                    crossing_ms(own, links, segments),
-                    crossing_ms(own, links, segments, dict(released)),
-                )
+                wire_ms = held_ms = crossing_ms(own, links, segments)
+                if released:
+                    held_ms = crossing_ms(own, links, segments, dict(released))
+                known[sent, released] = wire_ms, held_ms
             work_ms.append(on_nodes_ms * working)
             wires_ms.append(np.array([known[one][0] for one in every]))
             links_ms.append(np.array([known[one][1] for one in every]))
