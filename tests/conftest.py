@@ -22,6 +22,7 @@ _PYTESTS = "PYTEST_DEBUG_TEMPROOT"
 """Where pytest makes its own folders, of which it keeps those of tests that failed."""
 LEAST_FREE_GB = 2.0
 """What the tests take at most; what a full disk fails by says little of the tests."""
+FULL_GB = 0.2
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """A disk that is full by now, which tests failed by that never asked for one."""
-    if (free := shutil.disk_usage(usual := os.environ[_PYTESTS]).free) < LEAST_FREE_GB * 1e8:
+    if (free := shutil.disk_usage(usual := os.environ[_PYTESTS]).free) < FULL_GB * 1e9:
         full = f"the disk of {usual} is full ({free / 1e6:.0f} MB free): make room, test again"
         terminalreporter.write_line(full, red=True)
 

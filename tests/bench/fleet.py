@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -74,8 +74,7 @@ def client(folder: Path) -> Iterator[Figure]:
         (place := Place(folder / "client")).folder.mkdir()
         by = ("--on", f"ray://127.0.0.1:{port}")
         process = place.start(*ASKED, *by)
-        while not place.cells() and process.poll() is None:
-            time.sleep(0.05)
+        _await(place.cells, process)
         _begun(process, cluster.cache)
         cluster.end()
         time.sleep(_NOTICED_S)
@@ -151,7 +150,12 @@ def times(folder: Path) -> Iterator[Figure]:
 
 
 def _begun(process: "subprocess.Popen[str]", cache: Path) -> None:
-    while not measuring(cache) and process.poll() is None:
+    _await(lambda: measuring(cache), process)
+
+
+def _await(came: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    """Until it came, or the sweep ended before."""
+    while not came() and process.poll() is None:
         time.sleep(0.05)
 
 
